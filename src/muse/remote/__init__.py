@@ -1,0 +1,1 @@
+"""Push, fetch and clone, the only user of the network; may import worktree, wire and all below them."""

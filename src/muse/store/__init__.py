@@ -1,0 +1,1 @@
+"""A local repository, the only writer of .muse/; may import errors, objects, packs, history."""
