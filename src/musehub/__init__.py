@@ -1,3 +1,1 @@
-"""The self-hosted hub for muse repositories, built on the `muse` library."""
-
-__version__ = "0.1.0"
+"""The self-hosted hub: repositories, accounts, push and fetch over HTTP."""

@@ -1,0 +1,87 @@
+"""Any number of rows or ids in one statement, on both databases.
+
+No statement here has a bind parameter per row: PostgreSQL receives columns as arrays, SQLite rows
+through one prepared statement, and sets of ids travel as one array or one blob.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+ID_BYTES = 32
+_PG = postgresql.dialect()
+
+
+async def insert_ignore(
+    conn: AsyncConnection, table: sa.Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> int:
+    """Insert rows, leaving those alone whose key exists; returns how many were new.
+
+    `rows` hold plain driver values in the order of `columns`: instants as microseconds, ids as
+    bytes. Rows sorted by key go in fastest on SQLite.
+    """
+    if not rows:
+        return 0
+    names = ", ".join(f'"{column}"' for column in columns)
+    if conn.dialect.name == "postgresql":
+        arrays = ", ".join(
+            f"${position}::{table.c[column].type.compile(_PG)}[]"
+            for position, column in enumerate(columns, start=1)
+        )
+        statement = (
+            f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}) ON CONFLICT DO NOTHING"
+        )
+        result = await conn.exec_driver_sql(statement, tuple(list(column) for column in zip(*rows, strict=True)))
+    else:
+        marks = ", ".join("?" * len(columns))
+        statement = f"INSERT OR IGNORE INTO {table.name} ({names}) VALUES ({marks})"
+        result = await conn.exec_driver_sql(statement, [tuple(row) for row in rows])
+    return max(result.rowcount, 0)
+
+
+def ids_relation(conn: AsyncConnection, ids: Sequence[bytes], name: str = "ids") -> sa.FromClause:
+    """A relation with one column `id` that holds `ids`; join it like a table.
+
+    Any number of 32-byte ids in one bind parameter.
+    """
+    if conn.dialect.name == "postgresql":
+        array = sa.bindparam(None, list(ids), type_=postgresql.ARRAY(sa.LargeBinary))
+        unnested = sa.func.unnest(array).table_valued(sa.column("id", sa.LargeBinary), name=name)
+        return unnested.render_derived()
+    blob = sa.bindparam(None, b"".join(ids), type_=sa.LargeBinary)
+    count = sa.bindparam(None, len(ids), type_=sa.Integer)
+    start = sa.select(sa.literal_column("0", sa.Integer).label("i")).where(count > 0)
+    numbers = start.cte(f"{name}_numbers", recursive=True)
+    numbers = numbers.union_all(sa.select(numbers.c.i + 1).where(numbers.c.i + 1 < count))
+    cut = sa.func.substr(blob, numbers.c.i * ID_BYTES + 1, ID_BYTES, type_=sa.LargeBinary)
+    return sa.select(cut.label("id")).select_from(numbers).cte(name)
+
+
+async def find_present(
+    conn: AsyncConnection, table: sa.Table, ids: Iterable[bytes], where: Mapping[str, Any]
+) -> set[bytes]:
+    """Which of `ids` are in column `id` of `table`, among the rows that equal `where`; one statement."""
+    wanted = list(ids)
+    if not wanted:
+        return set()
+    relation = ids_relation(conn, wanted)
+    conditions = [table.c[column] == value for column, value in where.items()]
+    query = (
+        sa.select(relation.c.id)
+        .select_from(relation)
+        .where(sa.exists(sa.select(1).where(table.c.id == relation.c.id, *conditions)))
+    )
+    return set((await conn.execute(query)).scalars())
+
+
+async def find_missing(
+    conn: AsyncConnection, table: sa.Table, ids: Iterable[bytes], where: Mapping[str, Any]
+) -> set[bytes]:
+    """Which of `ids` are not there; see `find_present`."""
+    wanted = set(ids)
+    return wanted - await find_present(conn, table, wanted, where)

@@ -1,0 +1,289 @@
+"""The database as the rooms above see it: `Database`, with short named transactions.
+
+    async with database.transaction("record pack") as conn:      # may write
+        await conn.execute(...)
+    async with database.read("list branches") as conn:           # may not
+        ...
+
+A transaction commits at the end of the block and rolls back if the block raises. Inside a block
+wait for nothing but the database: no store, no client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from muse.errors import Environment, LimitReached, MuseError, RemoteFailure, UsageError
+from musehub.db.transaction import TransactionRecord, report
+from musehub.settings import Settings
+
+
+class Database:
+    """Two ways in: `transaction` may write, `read` may not.
+
+    On SQLite writers form one orderly queue in this process (a pool of one connection whose
+    transactions begin with BEGIN IMMEDIATE), readers have connections of their own and see the last
+    commit. On PostgreSQL both share one pool.
+    """
+
+    def __init__(self, writer: AsyncEngine, reader: AsyncEngine, url: sa.URL) -> None:
+        self._writer = writer
+        self._reader = reader
+        self.url = url
+        self.is_postgresql = url.get_backend_name() == "postgresql"
+        self.observers: list[Callable[[TransactionRecord], None]] = []
+
+    @asynccontextmanager
+    async def transaction(self, name: str) -> AsyncIterator[AsyncConnection]:
+        """One transaction that may write; `name` says what for, in meters and metrics.
+
+        Raises LimitReached("busy") when no connection is free in time or another writer keeps the
+        lock, RemoteFailure("database-unavailable") when the database went away; both may be retried.
+        """
+        async with self._work(self._writer, name, writes=True) as conn:
+            yield conn
+
+    @asynccontextmanager
+    async def read(self, name: str) -> AsyncIterator[AsyncConnection]:
+        """One read-only transaction: every statement in it sees the same state of the database
+        on SQLite, and committed states on PostgreSQL."""
+        async with self._work(self._reader, name, writes=False) as conn:
+            yield conn
+
+    @property
+    def checked_out(self) -> int:
+        """How many connections are in use right now."""
+        engines = {self._writer, self._reader}
+        return sum(engine.sync_engine.pool.checkedout() for engine in engines)  # type: ignore[attr-defined]
+
+    async def close(self) -> None:
+        await self._writer.dispose()
+        if self._reader is not self._writer:
+            await self._reader.dispose()
+
+    @asynccontextmanager
+    async def _work(self, engine: AsyncEngine, name: str, *, writes: bool) -> AsyncIterator[AsyncConnection]:
+        asked = time.perf_counter()
+        held = asked
+        conn: AsyncConnection | None = None
+        committed = False
+        try:
+            conn = await engine.connect()
+            held = time.perf_counter()
+            await conn.begin()
+            yield conn
+            await conn.commit()
+            committed = True
+        except (exc.SQLAlchemyError, OSError) as error:
+            raise _translate(error) from error
+        finally:
+            if conn is not None:
+                statements = conn.sync_connection.info.pop(_STATEMENTS, 0) if conn.sync_connection else 0
+                await _give_back(conn)
+                now = time.perf_counter()
+                record = TransactionRecord(name, writes, statements, held - asked, now - held, committed)
+                report(record)
+                for observe in self.observers:
+                    observe(record)
+
+
+async def _give_back(conn: AsyncConnection) -> None:
+    """Close the connection even if the task is being cancelled, so that the pool never leaks one."""
+    closing = asyncio.ensure_future(conn.close())
+    try:
+        await asyncio.shield(closing)
+    except asyncio.CancelledError:
+        await closing
+        raise
+
+
+_STATEMENTS = "musehub.statements"
+
+
+def open_database(settings: Settings) -> Database:
+    """The database that the settings name; connects on first use.
+
+    Creates the folder of an embedded database, not its tables: `migrations.upgrade` does that.
+    """
+    url = parse_url(settings.database_url)
+    if url.get_backend_name() == "sqlite":
+        return _open_sqlite(settings, url)
+    return _open_postgresql(settings, url)
+
+
+def parse_url(database_url: str) -> sa.URL:
+    """The SQLAlchemy URL, with the asynchronous driver filled in."""
+    try:
+        url = sa.make_url(database_url.replace("postgres://", "postgresql://", 1))
+    except exc.ArgumentError:
+        raise UsageError("bad-setting", 'setting "database_url" is not a URL') from None
+    driver = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}[url.get_backend_name()]
+    return url.set(drivername=driver)
+
+
+def _open_sqlite(settings: Settings, url: sa.URL) -> Database:
+    if not url.database or url.database == ":memory:":
+        raise UsageError("bad-setting", 'setting "database_url" must name a file for SQLite')
+    try:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise Environment(
+            "read-only", f'cannot create the folder of "{url.database}": {error.strerror}'
+        ) from error
+
+    def make(size: int, begin: str, timeout_s: float, pragmas: tuple[str, ...]) -> AsyncEngine:
+        engine = create_async_engine(
+            url,
+            poolclass=AsyncAdaptedQueuePool,
+            pool_size=size,
+            max_overflow=0,
+            hide_parameters=True,
+            pool_timeout=timeout_s,
+            # None: the driver starts no transactions of its own; `begin` below does.
+            connect_args={"isolation_level": None, "timeout": settings.busy_timeout_s},
+        )
+
+        @event.listens_for(engine.sync_engine, "connect")
+        def configure(dbapi_connection: Any, _record: Any) -> None:
+            cursor = dbapi_connection.cursor()
+            for pragma in pragmas:
+                cursor.execute(pragma)
+            cursor.close()
+
+        @event.listens_for(engine.sync_engine, "begin")
+        def begin_transaction(conn: sa.Connection) -> None:
+            conn.exec_driver_sql(begin)
+
+        _count_statements(engine)
+        return engine
+
+    common = (
+        "PRAGMA journal_mode = WAL",
+        "PRAGMA synchronous = FULL",
+        "PRAGMA foreign_keys = ON",
+        "PRAGMA temp_store = MEMORY",
+        "PRAGMA cache_size = -16384",
+    )
+    writer = make(1, "BEGIN IMMEDIATE", settings.busy_timeout_s, common)
+    reader = make(
+        settings.database_pool_size,
+        "BEGIN",
+        settings.database_acquire_timeout_s,
+        (*common, "PRAGMA query_only = ON"),
+    )
+    return Database(writer, reader, url)
+
+
+def _open_postgresql(settings: Settings, url: sa.URL) -> Database:
+    milliseconds = {
+        "statement_timeout": settings.statement_timeout_s,
+        "idle_in_transaction_session_timeout": settings.idle_transaction_timeout_s,
+    }
+    engine = create_async_engine(
+        url,
+        pool_size=settings.database_pool_size,
+        max_overflow=0,
+        hide_parameters=True,  # an error message must hold neither 3 MB of ids nor a password hash
+        pool_timeout=settings.database_acquire_timeout_s,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        connect_args={
+            "timeout": settings.database_acquire_timeout_s,
+            "server_settings": {
+                "application_name": "musehub",
+                **{name: str(int(value * 1000)) for name, value in milliseconds.items()},
+                # The server's side of keep-alive; the client's is set on the socket below.
+                "tcp_keepalives_idle": str(settings.keepalive_s),
+                "tcp_keepalives_interval": str(max(1, settings.keepalive_s // 3)),
+                "tcp_keepalives_count": "3",
+            },
+        },
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def keep_alive(dbapi_connection: Any, _record: Any) -> None:
+        _keep_socket_alive(dbapi_connection.driver_connection, settings.keepalive_s)
+
+    _count_statements(engine)
+    return Database(engine, engine, url)
+
+
+def _keep_socket_alive(driver_connection: Any, idle_s: int) -> None:
+    import socket
+
+    transport = getattr(driver_connection, "_transport", None)
+    found = transport.get_extra_info("socket") if transport is not None else None
+    if found is None or found.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, idle_s)
+        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, idle_s // 3))
+        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+
+
+def _count_statements(engine: AsyncEngine) -> None:
+    @event.listens_for(engine.sync_engine, "before_cursor_execute")
+    def count(conn: sa.Connection, _c: Any, statement: str, *_rest: Any) -> None:
+        if not statement.startswith("BEGIN"):
+            conn.info[_STATEMENTS] = conn.info.get(_STATEMENTS, 0) + 1
+
+
+def _translate(error: Exception) -> Exception:
+    """The error that a caller can act on; what is a defect of ours stays as it is."""
+    if isinstance(error, exc.TimeoutError):
+        return LimitReached(
+            "busy", "no database connection became free in time", hint="try again in a moment", retry=True
+        )
+    if isinstance(error, exc.IntegrityError):
+        return error
+    if isinstance(error, exc.DBAPIError):
+        return _translate_driver_error(error)
+    if isinstance(error, OSError):
+        return _unavailable(str(error))
+    return error
+
+
+def _translate_driver_error(error: exc.DBAPIError) -> Exception:
+    text = str(error.orig)
+    state = str(getattr(error.orig, "sqlstate", None) or "")
+    if "database is locked" in text or "database table is locked" in text or state in ("40001", "40P01", "55P03"):
+        return LimitReached(
+            "busy", "another writer kept the database busy", hint="try again in a moment", retry=True
+        )
+    if state == "57014":
+        return _unavailable("a statement took longer than the time-out allows")
+    if "disk is full" in text or state == "53100":
+        return Environment("disk-full", "no space left for the database")
+    if "readonly database" in text or state == "25006":
+        return Environment("read-only", "the database may not be written")
+    if "no such table" in text or state == "42P01":
+        return UsageError(
+            "bad-setting", "the database has no tables yet or old ones", hint="run `musehub migrate`"
+        )
+    if error.connection_invalidated or state[:2] in ("08", "57", "53") or _is_connection_loss(error):
+        return _unavailable(text.splitlines()[0] if text else type(error.orig).__name__)
+    return error
+
+
+def _is_connection_loss(error: exc.DBAPIError) -> bool:
+    return isinstance(error, exc.InterfaceError) or "unable to open database file" in str(error.orig)
+
+
+def _unavailable(why: str) -> MuseError:
+    return RemoteFailure(
+        "database-unavailable",
+        f"the database does not answer: {why}",
+        hint="try again; what was confirmed is kept",
+        retry=True,
+    )
