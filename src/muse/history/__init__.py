@@ -1,1 +1,1 @@
-"""Walks, merge bases, tree diffs and merges over a reader; may import errors, objects, packs, wire."""
+"""Walks, merge bases, tree diffs and merges over a reader; may import errors, objects."""

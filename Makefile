@@ -1,0 +1,55 @@
+# Needs make and Python 3.11 or newer, nothing else; every target builds its environment first.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PYTEST_ARGS ?= -n auto --maxprocesses=8 --dist worksteal -q
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint docs lock clean
+
+help:
+	@echo "make demo    import a real history, push it to a hub, clone it, compare"
+	@echo "make test    run all tests (PYTEST_ARGS='-q tests/muse' for some of them)"
+	@echo "make check   lint, types, import contracts and tests: what CI runs"
+	@echo "make lint    the same without the tests"
+	@echo "make docs    write the generated documents again"
+	@echo "make lock    pin the dependencies again (UPGRADE=--upgrade for newer ones)"
+	@echo "make clean   remove the environment and all caches"
+
+demo: $(VENV)/.installed
+	@$(BIN)/python scripts/demo.py
+
+test: $(VENV)/.installed
+	@$(BIN)/pytest $(PYTEST_ARGS)
+
+check: lint test
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict src
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python scripts/generate_docs.py --check
+
+docs: $(VENV)/.installed
+	$(BIN)/python scripts/generate_docs.py
+
+lock: $(VENV)/.installed
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet $(UPGRADE) --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Two steps, because the second takes a second and the first may take minutes.
+$(VENV)/.installed: pyproject.toml $(VENV)/.locked
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.locked: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@touch $@
