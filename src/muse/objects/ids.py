@@ -1,0 +1,54 @@
+"""Object ids and kinds (docs/formats/objects.md, "Identity").
+
+An id is the SHA-256 of an object's bytes: of the file's bytes for a blob, of the canonical encoding for
+everything else. It is 32 raw bytes in memory, in databases and on the wire, and `sha256:<64 hex>` in text.
+
+An object is addressed by its kind *and* its id: a file may hold exactly the bytes of a tree, and is then
+another object under the same id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from enum import IntEnum
+
+from muse.errors import UsageError
+
+ID_BYTES = 32
+PREFIX = "sha256:"
+
+
+class Kind(IntEnum):
+    """What an object is; the numbers are part of every format."""
+
+    BLOB = 1
+    TREE = 2
+    COMMIT = 3
+    TAG = 4
+    CHUNKS = 5
+
+
+def hash_bytes(data: bytes | bytearray | memoryview) -> bytes:
+    """Return the id of an object with these bytes."""
+    return hashlib.sha256(data).digest()
+
+
+def format_id(object_id: bytes) -> str:
+    return PREFIX + object_id.hex()
+
+
+def short_id(object_id: bytes) -> str:
+    """Return twelve hex digits: enough to tell apart the objects of any repository a person reads."""
+    return object_id.hex()[:12]
+
+
+def parse_id(text: str) -> bytes:
+    """Parse `sha256:<64 hex>` or 64 bare hex digits; raises `bad-revision`."""
+    digits = text.removeprefix(PREFIX)
+    try:
+        value = bytes.fromhex(digits)
+    except ValueError:
+        value = b""
+    if len(value) != ID_BYTES or len(digits) != 2 * ID_BYTES:
+        raise UsageError("bad-revision", f'"{text}" is not an object id', hint="write sha256: and 64 hex digits")
+    return value

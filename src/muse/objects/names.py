@@ -1,0 +1,85 @@
+"""Which names a tree entry may have (docs/formats/objects.md, "Names").
+
+Checked in both directions: when a tree is written from a work tree, and when one is received.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+
+from muse.errors import Conflict, InvalidData
+
+MAX_NAME_BYTES = 255
+FORBIDDEN = frozenset({"", ".", "..", ".muse"})
+
+
+def _reason(name: str) -> str | None:
+    if name in FORBIDDEN or name.casefold() == ".muse":
+        return "the name is reserved"
+    if "/" in name or "\0" in name:
+        return "the name holds a slash or a NUL"
+    try:
+        encoded = name.encode()
+    except UnicodeEncodeError:
+        return "the name is not valid UTF-8"
+    if len(encoded) > MAX_NAME_BYTES:
+        return f"the name is longer than {MAX_NAME_BYTES} bytes"
+    return None
+
+
+def check_name(name: str) -> None:
+    """Raise `bad-path` unless `name` may stand in a tree."""
+    reason = _reason(name)
+    if reason is not None:
+        raise InvalidData("bad-path", f"{name!r} may not be the name of a tree entry: {reason}")
+
+
+def check_names(names: list[str]) -> None:
+    """Check all names of one directory; the plain case costs three passes in C."""
+    joined = "\0".join(names)
+    if (
+        joined.isascii()
+        and "/" not in joined
+        and joined.count("\0") == max(len(names) - 1, 0)
+        and FORBIDDEN.isdisjoint(names)
+        and max(map(len, names), default=0) <= MAX_NAME_BYTES
+        and ".muse" not in joined.lower()
+    ):
+        return
+    for name in names:
+        check_name(name)
+
+
+def split_path(path: str) -> list[str]:
+    """Split a slash-separated relative path into checked names; raises `bad-path`."""
+    parts = path.split("/")
+    check_names(parts)
+    return parts
+
+
+def folded(name: str) -> str:
+    """Return the form under which case-insensitive or normalising file systems confuse names."""
+    return name.casefold() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
+
+
+def find_collisions(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the pairs of names of one directory that some file systems cannot keep apart."""
+    seen: dict[str, str] = {}
+    pairs = []
+    for name in names:
+        first = seen.setdefault(folded(name), name)
+        if first != name:
+            pairs.append((first, name))
+    return pairs
+
+
+def check_collisions(names: Iterable[str]) -> None:
+    """Raise `name-collision` when two names differ only by case or Unicode form."""
+    for first, second in find_collisions(names):
+        raise Conflict(
+            "name-collision",
+            f'"{first}" and "{second}" differ only by case or Unicode form',
+            hint="rename one of them, or work on a case-sensitive file system",
+            details={"names": [first, second]},
+        )

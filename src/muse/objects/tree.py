@@ -1,0 +1,140 @@
+"""Trees: one directory each, or one page of a large directory (docs/formats/objects.md, "Trees").
+
+The encoding is columnar: all kinds, all ids, all sizes, all file counts, then all names. Fixed-width
+columns have exactly one encoding, decode at the speed of `struct`, and compress well side by side.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from muse.errors import InvalidData
+from muse.objects.ids import ID_BYTES
+from muse.objects.names import check_names
+
+TYPE_LINE = b"muse tree 1\n"
+HEADER = struct.Struct("<BI")
+MAX_LEVEL = 8
+MAX_ENTRIES = 1 << 20
+
+FILE = "f"
+EXECUTABLE = "x"
+CHUNKED_FILE = "c"
+CHUNKED_EXECUTABLE = "k"
+SYMLINK = "l"
+SUBMODULE = "s"
+DIRECTORY = "d"
+PAGE = "p"
+
+ENTRY_KINDS = frozenset("fxcklsd")
+BLOB_KINDS = frozenset("fxl")
+CHUNKED_KINDS = frozenset("ck")
+FILE_KINDS = frozenset("fxck")
+
+
+class Entry(NamedTuple):
+    """One name in a directory.
+
+    `id` names a blob (file, executable, symlink target), a chunk list (chunked kinds), a tree (directory) or,
+    for a submodule, holds a Git commit id padded with zero bytes to 32. `size_bytes` is the size of the content,
+    for a directory of everything below it; `files` counts what is below (1 for anything but a directory).
+    """
+
+    name: str
+    kind: str
+    id: bytes
+    size_bytes: int
+    files: int = 1
+
+
+class Page(NamedTuple):
+    """A page of a large directory as its index node sees it; `entries` counts names, `files` recursively."""
+
+    last_name: str
+    id: bytes
+    size_bytes: int
+    files: int
+    entries: int
+
+
+class Tree(NamedTuple):
+    """A decoded node: level 0 has entries, a higher level has pages of the level below."""
+
+    level: int
+    entries: list[Entry]
+    pages: list[Page]
+
+
+def encode_entries(entries: list[Entry]) -> bytes:
+    """Encode a leaf: entries sorted by name, names unique and valid."""
+    names, kinds, ids, sizes, files = zip(*entries, strict=True) if entries else ((), (), (), (), ())
+    check_names(list(names))
+    n = len(entries)
+    return b"".join(
+        (
+            TYPE_LINE,
+            HEADER.pack(0, n),
+            "".join(kinds).encode("ascii"),
+            *ids,
+            struct.pack(f"<{2 * n}Q", *sizes, *files),
+            "\0".join(names).encode(),
+        )
+    )
+
+
+def encode_pages(level: int, pages: list[Page]) -> bytes:
+    """Encode an index node over `pages`, which are nodes of `level - 1` in order."""
+    names, ids, sizes, files, entries = zip(*pages, strict=True)
+    n = len(pages)
+    return b"".join(
+        (
+            TYPE_LINE,
+            HEADER.pack(level, n),
+            PAGE.encode() * n,
+            *ids,
+            struct.pack(f"<{3 * n}Q", *sizes, *files, *entries),
+            "\0".join(names).encode(),
+        )
+    )
+
+
+def _bad(reason: str) -> InvalidData:
+    return InvalidData("bad-object", f"not a canonical tree: {reason}")
+
+
+def decode_tree(data: bytes) -> Tree:
+    """Decode and validate one node; raises `bad-object` or `bad-path`. About 0.5 µs per entry."""
+    start = len(TYPE_LINE)
+    if data[:start] != TYPE_LINE or len(data) < start + HEADER.size:
+        raise _bad("wrong type line or too short")
+    level, n = HEADER.unpack_from(data, start)
+    start += HEADER.size
+    numbers_per_entry = 3 if level else 2
+    id_start = start + n
+    number_start = id_start + ID_BYTES * n
+    name_start = number_start + 8 * numbers_per_entry * n
+    if level > MAX_LEVEL or n > MAX_ENTRIES or name_start > len(data):
+        raise _bad("more levels or entries than allowed, or truncated")
+    try:
+        kinds = data[start:id_start].decode("ascii")
+        text = data[name_start:].decode()
+    except UnicodeDecodeError:
+        raise _bad("a name is not valid UTF-8 or a kind is unknown") from None
+    names = text.split("\0") if n else []
+    if len(names) != n or (not n and (text or level)):
+        raise _bad("the names do not fit the count")
+    if any(map(str.__ge__, names, names[1:])):
+        raise _bad("names out of order")
+    check_names(names)
+    numbers = struct.unpack_from(f"<{numbers_per_entry * n}Q", data, number_start)
+    ids = [data[i : i + ID_BYTES] for i in range(id_start, number_start, ID_BYTES)]
+    columns = (numbers[:n], numbers[n : 2 * n])
+    if level:
+        if kinds != PAGE * n:
+            raise _bad("an index node may hold pages only")
+        pages = list(map(Page._make, zip(names, ids, *columns, numbers[2 * n :], strict=True)))
+        return Tree(level, [], pages)
+    if not ENTRY_KINDS.issuperset(kinds):
+        raise _bad("unknown entry kind")
+    return Tree(0, list(map(Entry._make, zip(names, kinds, ids, *columns, strict=True))), [])

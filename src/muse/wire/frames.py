@@ -1,0 +1,137 @@
+"""Frames: how push and fetch talk inside one HTTP body (docs/formats/wire.md, "Frames").
+
+A frame is one type byte, a 32-bit length and so many bytes. Client to hub: H header, S trees and chunk lists, O blobs, C
+commits and tags, E end. Hub to client: P progress, R result, X error, and in a fetch S, O, C, U (packs to download) and E.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from muse.errors import InvalidData, MuseError, from_json
+from muse.packs.record import MAX_RAW_BYTES, Record, encode_record, parse_record
+
+FRAME = struct.Struct("<cI")
+MEDIA_TYPE = "application/x-muse-frames"
+PROTOCOL = 1
+
+HEADER = b"H"
+TREES = b"S"
+BLOBS = b"O"
+COMMITS = b"C"
+END = b"E"
+PROGRESS = b"P"
+RESULT = b"R"
+ERROR = b"X"
+PACKS = b"U"
+TYPES = frozenset((HEADER, TREES, BLOBS, COMMITS, END, PROGRESS, RESULT, ERROR, PACKS))
+
+BATCH_BYTES = 1 << 20
+"""A sender closes a frame of records when it reaches this."""
+MAX_FRAME_BYTES = MAX_RAW_BYTES + BATCH_BYTES + (1 << 16)
+"""What a receiver accepts: one batch and the largest object."""
+
+
+class Frame(NamedTuple):
+    type: bytes
+    payload: bytes
+
+    def json(self) -> dict[str, Any]:
+        """Decode the JSON object of an H, E, P, R, X or U frame; raises `bad-frame`."""
+        try:
+            value = json.loads(self.payload)
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, dict):
+            raise InvalidData("bad-frame", f"frame {self.type.decode()} does not hold a JSON object")
+        return value
+
+    def records(self) -> Iterator[Record]:
+        """Yield the records of an S, O or C frame; raises `truncated`, `bad-record`."""
+        view = memoryview(self.payload)
+        offset = 0
+        while offset < len(view):
+            record, offset = parse_record(view, offset)
+            yield record
+
+
+def encode_frame(frame_type: bytes, payload: bytes) -> bytes:
+    return FRAME.pack(frame_type, len(payload)) + payload
+
+
+def encode_json(frame_type: bytes, value: dict[str, Any]) -> bytes:
+    return encode_frame(frame_type, json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def encode_error(error: MuseError) -> bytes:
+    return encode_json(ERROR, error.to_json())
+
+
+def decode_error(frame: Frame) -> MuseError:
+    return from_json(frame.json())
+
+
+class RecordBatch:
+    """Collects records into frames of one type, each closed when it reaches `BATCH_BYTES`."""
+
+    def __init__(self, frame_type: bytes) -> None:
+        self._type = frame_type
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def add(self, record: Record) -> bytes | None:
+        """Add a record; returns a finished frame when the batch is full."""
+        part = encode_record(record)
+        self._parts.append(part)
+        self._size += len(part)
+        return self.flush() if self._size >= BATCH_BYTES else None
+
+    def flush(self) -> bytes | None:
+        """Return the open batch as a frame, None when it is empty."""
+        if not self._parts:
+            return None
+        frame = encode_frame(self._type, b"".join(self._parts))
+        self._parts = []
+        self._size = 0
+        return frame
+
+
+class FrameParser:
+    """Turns arriving bytes into frames; holds at most one frame and one delivery of bytes.
+
+    A length beyond `max_frame_bytes` is refused before anything of it is kept.
+    """
+
+    def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
+        self._buffer = bytearray()
+        self._max = max_frame_bytes
+
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """Yield the frames that `data` completes; raises `bad-frame`."""
+        buffer = self._buffer
+        buffer += data
+        start = 0
+        try:
+            while len(buffer) - start >= FRAME.size:
+                frame_type, size = FRAME.unpack_from(buffer, start)
+                if frame_type not in TYPES:
+                    raise InvalidData("bad-frame", f"unknown frame type {frame_type!r}")
+                if size > self._max:
+                    raise InvalidData(
+                        "bad-frame", f"a frame of {size} bytes is longer than the limit of {self._max}"
+                    )
+                end = start + FRAME.size + size
+                if end > len(buffer):
+                    break
+                yield Frame(frame_type, bytes(buffer[start + FRAME.size : end]))
+                start = end
+        finally:
+            del buffer[:start]
+
+    def close(self) -> None:
+        """Say that no more bytes come; raises `truncated` inside a frame."""
+        if self._buffer:
+            raise InvalidData("truncated", "the stream ended inside a frame", retry=True)
