@@ -24,12 +24,13 @@ test: $(VENV)/.installed
 
 check: lint test
 
+# Each check runs even if one before it failed.
 lint: $(VENV)/.installed
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict src
-	$(BIN)/lint-imports --no-cache
-	$(BIN)/python scripts/generate_docs.py --check
+	@status=0; \
+	for check in "ruff check ." "ruff format --check ." "mypy --strict src" "lint-imports --no-cache" \
+	  "python scripts/generate_docs.py --check"; \
+	do echo "$$check"; $(BIN)/$$check || status=1; done; \
+	exit $$status
 
 docs: $(VENV)/.installed
 	$(BIN)/python scripts/generate_docs.py

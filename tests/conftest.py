@@ -6,6 +6,7 @@ import ipaddress
 import itertools
 import os
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,10 +25,6 @@ _COMMON = {
 settings.register_profile("dev", max_examples=30, **_COMMON)
 settings.register_profile("ci", max_examples=50, derandomize=True, database=None, **_COMMON)
 settings.register_profile("thorough", max_examples=2000, **_COMMON)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
 
 
 # ---- environment
@@ -59,24 +56,29 @@ _KEPT_PREFIX = "MUSE_TEST_"
 _home_numbers = itertools.count()
 
 
-@pytest.fixture(autouse=True)
-def wiped_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Nothing of the user's set-up reaches a test, and nothing of a test reaches the next.
-
-    HOME is an empty folder of this test's own, also for the programs that it starts.
-    """
-    before = dict(os.environ)
-    for name in before:
+def pytest_configure(config: pytest.Config) -> None:
+    """Wipe the environment before anything of a test is imported, also for servers shared by many tests."""
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
+    if "HOME" in os.environ:  # a browser that playwright installed stays in reach
+        browsers = Path(os.environ["HOME"], ".cache", "ms-playwright")
+        os.environ.setdefault("PLAYWRIGHT_BROWSERS_PATH", str(browsers))
+    for name in list(os.environ):
         if not name.startswith(_KEPT_PREFIX) and (name in _CLEARED or name.startswith(_CLEARED_PREFIXES)):
             del os.environ[name]
-    if "HOME" in before:  # a browser that playwright installed stays in reach
-        browsers = Path(before["HOME"], ".cache", "ms-playwright")
-        os.environ.setdefault("PLAYWRIGHT_BROWSERS_PATH", str(browsers))
+    home = tempfile.TemporaryDirectory(prefix="muse-tests-", ignore_cleanup_errors=True)
+    config.add_cleanup(home.cleanup)
+    os.environ.update(_FIXED, HOME=home.name, XDG_RUNTIME_DIR=home.name)
+    time.tzset()
+
+
+@pytest.fixture(autouse=True)
+def own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """HOME is an empty folder of this test's own; environment and current folder are put back after it."""
+    before = dict(os.environ)
+    folder = Path.cwd()
     home = tmp_path_factory.getbasetemp() / f"home-{next(_home_numbers)}"
     home.mkdir()
-    os.environ.update(_FIXED, HOME=str(home))
-    time.tzset()
-    folder = Path.cwd()
+    os.environ["HOME"] = str(home)
     try:
         yield
     finally:

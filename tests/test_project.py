@@ -50,4 +50,4 @@ def test_a_test_reaches_nothing_but_loopback() -> None:
 
 def test_a_test_sees_nothing_of_the_users_home() -> None:
     assert list(Path.home().iterdir()) == []
-    assert not [name for name in os.environ if name.startswith(("MUSEHUB_", "XDG_", "GIT_AUTHOR"))]
+    assert not [name for name in os.environ if name.startswith(("MUSEHUB_", "XDG_CONFIG", "GIT_AUTHOR"))]
