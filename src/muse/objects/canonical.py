@@ -1,7 +1,7 @@
 """Canonical JSON for commits and tags (docs/formats/objects.md, "Commits and tags").
 
-One value has one encoding: keys sorted by code point, no white space, no escapes but the necessary ones, UTF-8,
-integers only. A decoder re-encodes and compares, so nothing else is ever accepted.
+One value has one encoding: keys sorted by code point, no white space, no escapes but the necessary ones,
+UTF-8, integers only. A decoder re-encodes and compares, so nothing else is ever accepted.
 """
 
 from __future__ import annotations

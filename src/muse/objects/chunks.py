@@ -1,8 +1,8 @@
 """Chunked files: lists of content-defined chunks (docs/formats/objects.md, "Chunked files").
 
 A file from `CHUNKED_FROM_BYTES` on is stored as blobs of about 256 KiB, cut where its content says, and a
-list of them. An edit moves the chunks it touches; nothing ever needs the whole file in memory. Long lists are cut into
-nodes by the chunk ids, so a list costs what changed, too.
+list of them. An edit moves the chunks it touches; nothing ever needs the whole file in memory. Long lists are
+cut into nodes by the chunk ids, so a list costs what changed, too.
 """
 
 from __future__ import annotations
@@ -107,7 +107,8 @@ def _split_nodes(chunks: list[Chunk]) -> Iterator[list[Chunk]]:
 def build_chunk_list(file_id: bytes, chunks: list[Chunk], put: Callable[[Kind, bytes], bytes]) -> bytes:
     """Store the list of a file's chunks with `put(kind, data) -> id` and return the id of its root.
 
-    `chunks` are in file order, at least one. Memory: 40 bytes and an object per chunk, 1.5 GB of file per MiB.
+    `chunks` are in file order, at least one. Memory: 40 bytes and an object per chunk, 1.5 GB of file per
+    MiB.
     """
     level = 0
     while True:

@@ -135,7 +135,9 @@ class _Fields:
 
     def close(self) -> None:
         if self._data:
-            raise InvalidData("bad-object", f"{self._what} has unknown fields: {', '.join(sorted(self._data))}")
+            raise InvalidData(
+                "bad-object", f"{self._what} has unknown fields: {', '.join(sorted(self._data))}"
+            )
 
 
 def _take_person(fields: _Fields, name: str) -> Person:

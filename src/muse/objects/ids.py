@@ -50,5 +50,7 @@ def parse_id(text: str) -> bytes:
     except ValueError:
         value = b""
     if len(value) != ID_BYTES or len(digits) != 2 * ID_BYTES:
-        raise UsageError("bad-revision", f'"{text}" is not an object id', hint="write sha256: and 64 hex digits")
+        raise UsageError(
+            "bad-revision", f'"{text}" is not an object id', hint="write sha256: and 64 hex digits"
+        )
     return value

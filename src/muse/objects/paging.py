@@ -1,8 +1,8 @@
 """Where a large directory is cut into pages (docs/formats/objects.md, "Pages").
 
 A page ends after a name whose hash has enough zero bits, so the cuts depend on the set of names alone, not
-on the order of edits, and an edit moves at most the cuts beside it. An index node of level k ends after a page
-whose last name has 7·(k+1) zero bits: the same rule one level up, with no state to carry.
+on the order of edits, and an edit moves at most the cuts beside it. An index node of level k ends after a
+page whose last name has 7·(k+1) zero bits: the same rule one level up, with no state to carry.
 """
 
 from __future__ import annotations

@@ -35,7 +35,9 @@ def check_signature(value: Commit | Tag) -> bytes | None:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     try:
-        Ed25519PublicKey.from_public_bytes(value.signature.key).verify(value.signature.value, signed_bytes(value))
+        Ed25519PublicKey.from_public_bytes(value.signature.key).verify(
+            value.signature.value, signed_bytes(value)
+        )
     except (InvalidSignature, ValueError):
         raise InvalidData("bad-signature", "the signature does not fit the object and its key") from None
     return value.signature.key

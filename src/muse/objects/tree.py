@@ -37,8 +37,9 @@ class Entry(NamedTuple):
     """One name in a directory.
 
     `id` names a blob (file, executable, symlink target), a chunk list (chunked kinds), a tree (directory) or,
-    for a submodule, holds a Git commit id padded with zero bytes to 32. `size_bytes` is the size of the content,
-    for a directory of everything below it; `files` counts what is below (1 for anything but a directory).
+    for a submodule, holds a Git commit id padded with zero bytes to 32. `size_bytes` is the size of the
+    content, for a directory of everything below it; `files` counts what is below (1 for anything but a
+    directory).
     """
 
     name: str

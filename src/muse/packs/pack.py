@@ -113,9 +113,10 @@ def verify_pack(
 ) -> list[PackedObject]:
     """Decode every record and recompute every id; returns what the pack holds, in file order.
 
-    `load_base(kind, id)` supplies a base that is not in the pack before its delta; bases inside the pack are decoded once
-    more from it, with the last few kept. `visit(kind, id, data)` sees every verified object. Raises `wrong-hash`
-    and all that `iter_records` and `decode_object` raise. Memory: the pack, a few objects, 150 bytes per object.
+    `load_base(kind, id)` supplies a base that is not in the pack before its delta; bases inside the pack are
+    decoded once more from it, with the last few kept. `visit(kind, id, data)` sees every verified object.
+    Raises `wrong-hash` and all that `iter_records` and `decode_object` raise. Memory: the pack, a few
+    objects, 150 bytes per object.
     """
     found: dict[tuple[int, bytes], Record] = {}
     depths: dict[tuple[int, bytes], int] = {}

@@ -1,4 +1,5 @@
-"""zstd with one reused context per thread: building one costs four times the compression of a small object."""
+"""zstd with one reused context per thread: making one costs four times the work on a small object."""
+object."""
 
 from __future__ import annotations
 
@@ -28,10 +29,12 @@ else:
 
 LEVEL = 3
 WINDOW_LOG_MAX = 25
-"""32 MiB: base and object, 16 MiB each at the most, within one window; also what a reader may be made to allocate."""
+"""32 MiB: base and object, 16 MiB each at the most, within one window; also what a reader may be made to
+allocate."""
 
 LONG_DISTANCE_FROM_BYTES = 256 << 10
-"""From this prefix on the match finder needs long-distance matching: an edited 4 MB text takes 429 bytes, not 2 MB."""
+"""From this prefix on the match finder needs long-distance matching: an edited 4 MB text then takes 429
+bytes, not 2 MB."""
 
 _local = threading.local()
 
@@ -67,7 +70,7 @@ def decompress_with_prefix(data: bytes | memoryview, size_bytes: int, prefix: by
     return _decompress(ZstdDecompressor(zstd_dict=dictionary, options=_LIMITS), data, size_bytes)
 
 
-_LIMITS = {DecompressionParameter.window_log_max: WINDOW_LOG_MAX}
+_LIMITS: dict[int, int] = {DecompressionParameter.window_log_max: WINDOW_LOG_MAX}
 
 
 def _decompress(decompressor: ZstdDecompressor, data: bytes | memoryview, size_bytes: int) -> bytes:

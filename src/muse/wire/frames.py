@@ -1,7 +1,8 @@
 """Frames: how push and fetch talk inside one HTTP body (docs/formats/wire.md, "Frames").
 
-A frame is one type byte, a 32-bit length and so many bytes. Client to hub: H header, S trees and chunk lists, O blobs, C
-commits and tags, E end. Hub to client: P progress, R result, X error, and in a fetch S, O, C, U (packs to download) and E.
+A frame is one type byte, a 32-bit length and so many bytes. Client to hub: H header, S trees and chunk lists,
+O blobs, C commits and tags, E end. Hub to client: P progress, R result, X error, and in a fetch H, U (packs
+to download), O, S, C and E.
 """
 
 from __future__ import annotations
