@@ -1,5 +1,4 @@
 """zstd with one reused context per thread: making one costs four times the work on a small object."""
-object."""
 
 from __future__ import annotations
 
