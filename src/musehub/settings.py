@@ -74,12 +74,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int, Meta(ge=0, description="from this many bytes on a client uploads packs to the store")
     ] = 50_000_000
     frame_max_bytes: Annotated[int, Meta(ge=64 * KIB, description="largest frame of the wire protocol")] = (
-        16 * MIB
+        18 * MIB
     )
-    pack_max_bytes: Annotated[int, Meta(ge=64 * KIB, description="largest pack")] = 256 * MIB
-    object_max_bytes: Annotated[int, Meta(ge=64 * KIB, description="largest single object, inflated")] = (
-        64 * MIB
-    )
+    pack_max_bytes: Annotated[
+        int, Meta(ge=64 * KIB, le=1024 * MIB, description="largest pack; the hub maps a whole one into memory")
+    ] = 64 * MIB
+    object_max_bytes: Annotated[
+        int, Meta(ge=64 * KIB, le=16 * MIB, description="largest single object, inflated")
+    ] = 16 * MIB
     push_idle_timeout_s: Annotated[
         float, Meta(gt=0, description="a push from which nothing arrives for so long is given up")
     ] = 60.0

@@ -1,7 +1,7 @@
 """Received messages, validated (docs/formats/wire.md).
 
-Whatever is wrong with one is `bad-frame`, another protocol version `unsupported-version`. Members that are not
-known are ignored.
+Whatever is wrong with one is `bad-frame`, another protocol version `unsupported-version`. Unknown members are
+ignored.
 """
 
 from __future__ import annotations

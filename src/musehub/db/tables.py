@@ -199,19 +199,21 @@ blobs = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# Trees, commits, tags and chunk lists with their bytes. A rowid table on purpose: the payloads lie
-# in the order in which they were pushed, which is the order in which a clone reads them.
+# Trees, commits, tags and chunk lists with their bytes. `position` grows in the order in which they were
+# recorded: everything an object names, and its base, stands before it. A fetch reads in that order.
 records = sa.Table(
     "records",
     metadata,
-    sa.Column("repository_id", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("kind", sa.SmallInteger, primary_key=True, autoincrement=False),
-    sa.Column("id", Bytes, primary_key=True),
+    sa.Column("position", RowId, primary_key=True),
+    sa.Column("repository_id", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.SmallInteger, nullable=False),
+    sa.Column("id", Bytes, nullable=False),
     sa.Column("encoding", sa.SmallInteger, nullable=False),
     sa.Column("raw_size", sa.BigInteger, nullable=False),
     sa.Column("base", Bytes),
     sa.Column("payload", Bytes, nullable=False),
     sa.Column("push_id", Bytes),
+    sa.UniqueConstraint("repository_id", "kind", "id"),
 )
 
 commits = sa.Table(
