@@ -1,0 +1,79 @@
+"""The parser of one command: argparse with our errors, the global options, and an example in the help."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from muse.errors import UsageError
+
+COLOR_CHOICES = ("auto", "always", "never")
+
+GLOBAL_OPTIONS: tuple[tuple[str, str], ...] = (
+    ("-C DIR", "run as if started in DIR"),
+    ("--json", "one JSON document on stdout, errors as JSON on stderr"),
+    ("-q, --quiet", "print only what was asked for, no remarks and no progress"),
+    ("--no-progress", "never draw progress"),
+    ("--color WHEN", "auto, always or never"),
+    ("-h, --help", "show help"),
+)
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """A fixed width makes help the same everywhere, and spares the import of shutil."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=28, width=96)
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises `bad-arguments` instead of ending the process."""
+
+    def __init__(self, *, prog: str, example: str = "", **kwargs: Any) -> None:
+        epilog = "example:\n" + "\n".join("  " + line for line in example.strip().split("\n"))
+        super().__init__(
+            prog=prog,
+            formatter_class=Help,
+            allow_abbrev=False,
+            epilog=epilog if example else None,
+            add_help=False,
+            **kwargs,
+        )
+        group = self.add_argument_group("options of every command")
+        silent = argparse.SUPPRESS
+        group.add_argument("-h", "--help", action="help", help="show this help")
+        group.add_argument("-C", dest="directory", metavar="DIR", default=silent, help=GLOBAL_OPTIONS[0][1])
+        group.add_argument("--json", action="store_true", default=silent, help=GLOBAL_OPTIONS[1][1])
+        group.add_argument("-q", "--quiet", action="store_true", default=silent, help=GLOBAL_OPTIONS[2][1])
+        group.add_argument(
+            "--no-progress", dest="progress", action="store_false", default=silent, help=GLOBAL_OPTIONS[3][1]
+        )
+        group.add_argument(
+            "--color", choices=COLOR_CHOICES, metavar="WHEN", default=silent, help=GLOBAL_OPTIONS[4][1]
+        )
+        self._subcommands: Any = None
+
+    def subcommand(self, name: str, summary: str, example: str) -> Parser:
+        """Add `muse <command> <name>`; the parsed namespace has its name as `subcommand`."""
+        if self._subcommands is None:
+            self._subcommands = self.add_subparsers(
+                dest="subcommand", metavar="SUBCOMMAND", prog=self.prog, title="subcommands"
+            )
+        parser: Parser = self._subcommands.add_parser(
+            name, prog=f"{self.prog} {name}", help=summary, description=summary, example=example
+        )
+        return parser
+
+    @property
+    def subcommands(self) -> dict[str, Parser]:
+        return dict(self._subcommands.choices) if self._subcommands is not None else {}
+
+    def parse(self, arguments: Sequence[str], namespace: argparse.Namespace) -> argparse.Namespace:
+        """Parse; options may stand between positional arguments."""
+        if self._subcommands is not None:
+            return self.parse_args(arguments, namespace)
+        return self.parse_intermixed_args(arguments, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError("bad-arguments", message, hint=f"{self.prog} --help shows how it is used")

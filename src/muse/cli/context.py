@@ -1,0 +1,158 @@
+"""What a command may know of the world: environment, folder, clock, terminal, repository, settings, identity.
+
+The only reader of the environment and of the clock in the client; everything below takes arguments.
+"""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from muse.cli.output import Output
+from muse.errors import Environment, NotFound, UsageError
+
+if TYPE_CHECKING:
+    from muse.cli.progress import Progress
+    from muse.objects.commit import Agent, Person
+    from muse.store.repository import Repository
+    from muse.store.settings import Settings
+
+MAX_OPERATION_CHARS = 200
+
+
+class Context:
+    """One command line's surroundings; closing it closes the repository."""
+
+    def __init__(
+        self,
+        options: Namespace,
+        output: Output,
+        environment: Mapping[str, str],
+        now: Callable[[], float],
+        command_line: list[str],
+    ) -> None:
+        self.options = options
+        self.output = output
+        self.environment = environment
+        self.now = now
+        self._command_line = command_line
+        self._repository: Repository | None = None
+        self._settings: Settings | None = None
+        try:
+            self.directory = Path(os.path.abspath(options.directory or os.curdir))
+        except FileNotFoundError:
+            raise Environment("io-error", "the current folder does not exist any more") from None
+        if options.directory is not None and not self.directory.is_dir():
+            raise NotFound("unknown-path", f'"{options.directory}" is not a folder')
+
+    def __enter__(self) -> Context:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._repository is not None:
+            self._repository.close()
+
+    # ---- repository and settings
+
+    @property
+    def repository(self) -> Repository:
+        """The repository of the current folder; raises `not-a-repository`."""
+        if self._repository is None:
+            from muse.store.repository import Repository
+
+            self._repository = Repository.find(self.directory, self.config_path)
+        return self._repository
+
+    @property
+    def config_path(self) -> Path:
+        """The user's own settings: MUSE_CONFIG, or below XDG_CONFIG_HOME or ~/.config."""
+        named = self.environment.get("MUSE_CONFIG")
+        return Path(named) if named else self.config_folder / "config"
+
+    @property
+    def config_folder(self) -> Path:
+        base = self.environment.get("XDG_CONFIG_HOME")
+        if base:
+            return Path(base, "muse")
+        home = self.environment.get("HOME")
+        return Path(home, ".config", "muse") if home else Path.home() / ".config" / "muse"
+
+    def setting(self, key: str) -> str | None:
+        """Return a setting of the repository if there is one, else of the user."""
+        return self.repository.settings.get(key)
+
+    @property
+    def operation(self) -> str:
+        """The command line, for the operation log."""
+        text = " ".join(quote(word) for word in self._command_line)
+        return text if len(text) <= MAX_OPERATION_CHARS else text[: MAX_OPERATION_CHARS - 1] + "…"
+
+    # ---- terminal
+
+    @contextmanager
+    def progress(self) -> Iterator[Progress]:
+        """Give a progress callable; what it drew is removed at the end."""
+        from muse.cli.progress import make_progress, silent
+
+        line = make_progress(self.options.progress and not self.options.quiet)
+        if line is None:
+            yield silent
+            return
+        try:
+            yield line
+        finally:
+            line.close()
+
+    # ---- who and when
+
+    def moment(self, date: str | None = None) -> tuple[int, int]:
+        """Return now, or the given date or MUSE_DATE, as seconds since 1970 and offset in minutes."""
+        from muse.cli.dates import local_offset_min, parse_date
+
+        now = self.now()
+        text = date or self.environment.get("MUSE_DATE")
+        return parse_date(text, now) if text else (int(now), local_offset_min(now))
+
+    def person(self, role: str = "COMMITTER", date: str | None = None) -> Person:
+        """Return who acts: MUSE_<role>_NAME and _EMAIL, else user.name and user.email; raises `no-identity`."""
+        from muse.objects.commit import Person
+
+        name = self.environment.get(f"MUSE_{role}_NAME") or self.setting("user.name")
+        email = self.environment.get(f"MUSE_{role}_EMAIL") or self.setting("user.email")
+        if not name or not email:
+            what = "name and e-mail address" if not name and not email else "name" if not name else "e-mail address"
+            key = "name" if not name else "email"
+            value = '"Your Name"' if not name else "you@example.org"
+            raise UsageError(
+                "no-identity", f"your {what} is not known" if what != "name and e-mail address" else
+                "your name and e-mail address are not known",
+                hint=f"muse config set --global user.{key} {value}"
+                + ("; muse config set --global user.email you@example.org" if not name and not email else ""),
+            )
+        return Person(name, email, *self.moment(date))
+
+    def agent(self, option: str | None = None) -> Agent | None:
+        """Return the agent that works here: `NAME[:MODEL[:TOOL]]` or MUSE_AGENT_NAME, _MODEL and _TOOL."""
+        from muse.objects.commit import Agent
+
+        if option:
+            return Agent(*option.split(":", 2))
+        name = self.environment.get("MUSE_AGENT_NAME")
+        if not name:
+            return None
+        return Agent(
+            name, self.environment.get("MUSE_AGENT_MODEL", ""), self.environment.get("MUSE_AGENT_TOOL", "")
+        )
+
+
+def quote(word: str) -> str:
+    """Write a word of a command line so that a person can read and copy it."""
+    plain = word and all(c.isalnum() or c in "@%+=:,./-_~^{}" for c in word)
+    return word if plain else "'" + word.replace("'", "'\\''") + "'"

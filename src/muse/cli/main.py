@@ -1,0 +1,56 @@
+"""The `muse` command: finds the command's module, runs it, and turns every outcome into an exit code.
+
+`muse --version` must stay cheap, so this module imports nothing but `sys`; everything else is imported by the function
+that needs it.
+"""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable, Mapping
+
+    from muse.cli.context import Context
+
+
+def main(
+    arguments: list[str] | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    now: Callable[[], float] | None = None,
+) -> int:
+    """Run one command line and return its exit code; `environment` and `now` default to the process's own."""
+    if arguments is None:
+        arguments = sys.argv[1:]
+    try:
+        if arguments in (["--version"], ["-V"]):
+            from muse import __version__
+
+            sys.stdout.write(f"muse {__version__}\n")
+            sys.stdout.flush()
+            return 0
+        from muse.cli.run import run
+
+        return run(arguments, environment, now)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        _forget_stdout()
+        return 141
+
+
+def _forget_stdout() -> None:
+    """Keep the interpreter from complaining, at its end, about output that nobody reads."""
+    import os
+
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())
