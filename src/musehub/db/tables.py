@@ -9,27 +9,13 @@ push code checks closure with set queries, and a trigger per row would double th
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def to_micros(instant: datetime) -> int:
-    """Microseconds since 1970 of an aware datetime."""
-    delta = instant - EPOCH
-    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
-
-
-def from_micros(micros: int) -> datetime:
-    """The aware UTC datetime of a number of microseconds since 1970."""
-    from datetime import timedelta
-
-    return EPOCH + timedelta(microseconds=micros)
-
+from musehub.db.instants import from_micros, to_micros
 
 class Instant(sa.types.TypeDecorator[datetime]):
     """An aware datetime, stored as microseconds since 1970."""

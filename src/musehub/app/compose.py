@@ -1,0 +1,69 @@
+"""Which parts a hub is made of. Every room is given what it needs here, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.di import Provide
+
+from musehub.accounts.service import Accounts, open_accounts
+from musehub.api.auth import auth_controllers, provide_actor
+from musehub.api.health import health, ready
+from musehub.api.openapi import openapi_config
+from musehub.app.dispatch import HubApp
+from musehub.app.errors import error_response
+from musehub.db.engine import Database, open_database
+from musehub.db.instants import Clock, utc_now
+from musehub.settings import Settings
+from musehub.wire_http.route import RawRoute
+
+
+def create_app(settings: Settings, *, database: Database | None = None, clock: Clock = utc_now) -> HubApp:
+    """The whole hub as one ASGI application; its lifespan closes what it opened.
+
+    Handlers below receive by name: `settings`, `database`, `accounts`, `clock`, `actor`.
+    """
+    hub_database = database or open_database(settings)
+    accounts = open_accounts(hub_database, settings, clock)
+    app = Litestar(
+        route_handlers=[health, ready, *auth_controllers()],
+        dependencies={
+            "settings": _given(settings),
+            "database": _given(hub_database),
+            "accounts": _given(accounts),
+            "clock": _given(clock),
+            "actor": Provide(provide_actor),
+        },
+        exception_handlers={Exception: error_response},
+        lifespan=[_closing(hub_database)],
+        openapi_config=openapi_config(),
+        request_max_body_size=settings.request_max_bytes,
+        state=State({"accounts": accounts}),
+    )
+    return HubApp(app, _raw_routes(settings, hub_database, accounts, clock))
+
+
+def _raw_routes(
+    settings: Settings, database: Database, accounts: Accounts, clock: Clock
+) -> list[RawRoute]:
+    """The endpoints of push, fetch and upload."""
+    return []
+
+
+def _given(value: Any) -> Provide:
+    return Provide(lambda: value, sync_to_thread=False, use_cache=True)
+
+
+def _closing(database: Database) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_app: Litestar) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await database.close()
+
+    return lifespan

@@ -1,0 +1,95 @@
+"""The outermost ASGI application: raw routes first, everything else to Litestar.
+
+The push endpoints read their request while they write their response. Litestar's own ASGI handlers
+take no path parameters and its responses read the request channel to notice a disconnect, so these
+routes are matched here. It also counts requests, so that the hub can finish them before it stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable
+
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from muse.errors import LimitReached
+from musehub.app.errors import send_error, to_muse_error
+from musehub.wire_http.route import RawHandler, RawRoute
+
+
+class HubApp:
+    """An ASGI application; `drain` makes it refuse new requests and waits for the running ones."""
+
+    def __init__(self, inner: ASGIApp, routes: Iterable[RawRoute] = ()) -> None:
+        self._inner = inner
+        self._routes: dict[str, list[tuple[re.Pattern[str], RawHandler]]] = {}
+        for route in routes:
+            pattern = compile_path(route.path)
+            self._routes.setdefault(route.method.upper(), []).append((pattern, route.handler))
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.draining = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._inner(scope, receive, send)
+            return
+        self._running += 1
+        self._idle.clear()
+        try:
+            if self.draining:
+                await send_error(send, LimitReached("busy", "the hub is stopping", hint="try again", retry=True))
+                return
+            await self._handle(scope, receive, send)
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
+
+    async def drain(self, grace_s: float) -> bool:
+        """Refuse new requests; whether the running ones ended within `grace_s`."""
+        self.draining = True
+        try:
+            await asyncio.wait_for(self._idle.wait(), grace_s)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = self._find(scope)
+        if found is None:
+            await self._inner(scope, receive, send)
+            return
+        handler, parts = found
+        started = False
+
+        async def watched_send(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await handler(scope, receive, watched_send, parts)
+        except Exception as error:
+            known = to_muse_error(error, where=f"{scope['method']} {scope['path']}")  # type: ignore[typeddict-item]
+            if started:
+                raise  # the connection is cut: the client must not take half an answer for a whole one
+            await send_error(send, known)
+
+    def _find(self, scope: Scope) -> tuple[RawHandler, dict[str, str]] | None:
+        for pattern, handler in self._routes.get(scope["method"], ()):  # type: ignore[typeddict-item]
+            if match := pattern.fullmatch(scope["path"]):
+                return handler, match.groupdict()
+        return None
+
+
+def compile_path(template: str) -> re.Pattern[str]:
+    """The pattern of a path template; see `RawRoute`."""
+    pattern = ""
+    for literal, name, rest in re.findall(r"([^{]*)(?:\{(\w+)(:path)?\})?", template):
+        pattern += re.escape(literal)
+        if name:
+            pattern += f"(?P<{name}>.+)" if rest else f"(?P<{name}>[^/]+)"
+    return re.compile(pattern)

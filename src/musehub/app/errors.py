@@ -1,0 +1,77 @@
+"""The one place where an exception becomes an HTTP answer."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from typing import Any
+
+from litestar import MediaType, Request, Response
+from litestar.exceptions import HTTPException, NotFoundException, ValidationException
+from litestar.types import Send
+
+from muse.errors import InternalError, LimitReached, MuseError, NotFound, UsageError
+
+logger = logging.getLogger("musehub")
+
+
+def to_muse_error(error: Exception, *, where: str) -> MuseError:
+    """What a client may know about `error`; a defect becomes an incident number, its trace is logged."""
+    if isinstance(error, MuseError):
+        return error
+    if isinstance(error, NotFoundException):
+        return NotFound("page-not-found", "there is nothing at this address")
+    if isinstance(error, ValidationException):
+        return UsageError(
+            "bad-arguments", "the request has a wrong or missing argument", details={"problems": error.extra}
+        )
+    if isinstance(error, HTTPException) and error.status_code == 413:
+        return LimitReached("too-large", "the request is larger than this hub accepts")
+    if isinstance(error, HTTPException) and error.status_code < 500:
+        return UsageError("bad-arguments", error.detail.lower() or "the request makes no sense")
+    incident = secrets.token_hex(6)
+    logger.error("incident %s at %s", incident, where, exc_info=error)
+    return InternalError(
+        "internal",
+        "the hub failed on this request",
+        hint=f"the hub's log has the cause under incident {incident}",
+        details={"incident": incident},
+    )
+
+
+def status_of(error: MuseError, original: Exception | None = None) -> int:
+    """The status of the answer; 405 and 415 keep their own, everything else is the class's."""
+    if isinstance(original, HTTPException) and original.status_code in (405, 415):
+        return original.status_code
+    return error.http_status
+
+
+def headers_of(error: MuseError) -> dict[str, str]:
+    wait_s = error.details.get("retry_after_s")
+    return {"retry-after": str(wait_s)} if wait_s is not None else {}
+
+
+def error_response(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """The JSON answer; Litestar calls this for every exception of a handler."""
+    known = to_muse_error(error, where=f"{request.method} {request.url.path}")
+    return Response(
+        {"error": known.to_json()},
+        status_code=status_of(known, error),
+        headers=headers_of(known),
+        media_type=MediaType.JSON,
+    )
+
+
+async def send_error(send: Send, error: MuseError) -> None:
+    """The same answer, from a raw ASGI handler that has not started its response."""
+    body = json.dumps({"error": error.to_json()}).encode()
+    headers = {"content-type": "application/json", "content-length": str(len(body)), **headers_of(error)}
+    await send(
+        {
+            "type": "http.response.start",
+            "status": error.http_status,
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        }
+    )
+    await send({"type": "http.response.body", "body": body, "more_body": False})
