@@ -1,0 +1,103 @@
+"""Records and packs as somebody hostile or broken would send them."""
+
+from __future__ import annotations
+
+import struct
+import tracemalloc
+
+import pytest
+
+from muse.errors import InvalidData
+from muse.objects.ids import Kind, hash_bytes
+from muse.packs import zstd
+from muse.packs.pack import INDEX_ENTRY, TRAILER, PackWriter, verify_pack
+from muse.packs.record import Encoding, Record, decode_object, encode_object, parse_record
+
+
+def seal(*objects: tuple[bytes, Record]) -> memoryview:
+    writer = PackWriter()
+    for object_id, record in objects:
+        writer.add(object_id, record)
+    return memoryview(b"".join(writer.seal()[1]))
+
+
+def no_base(kind: Kind, object_id: bytes) -> bytes:
+    raise InvalidData("missing-objects", "no base")
+
+
+def code_of(pack: memoryview) -> str:
+    with pytest.raises(InvalidData) as caught:
+        verify_pack(pack, no_base)
+    return caught.value.code
+
+
+def test_an_index_that_lies_about_an_id_is_refused() -> None:
+    assert code_of(seal((hash_bytes(b"other"), encode_object(Kind.BLOB, b"content")))) == "wrong-hash"
+
+
+def test_an_index_that_hides_or_invents_a_record_is_refused() -> None:
+    one, two = (encode_object(Kind.BLOB, data) for data in (b"one", b"two"))
+    pack = bytes(seal((hash_bytes(b"one"), one), (hash_bytes(b"two"), two)))
+    entries = len(pack) - TRAILER.size - 2 * INDEX_ENTRY.size
+    hidden = pack[:entries] + pack[entries : entries + INDEX_ENTRY.size]
+    hidden += TRAILER.pack(1, entries, b"MUSEPACK")
+    assert code_of(memoryview(hidden)) == "bad-pack"
+    offset = entries + INDEX_ENTRY.size - 4
+    moved = pack[:offset] + struct.pack("<I", 13) + pack[offset + 4 :]
+    assert code_of(memoryview(moved)) == "bad-pack"
+
+
+def test_a_record_that_inflates_beyond_its_announcement_costs_no_memory() -> None:
+    bomb = zstd.compress(bytes(64 << 20))
+    record = Record(Kind.BLOB, Encoding.ZSTD, 1000, None, bomb)
+    tracemalloc.start()
+    with pytest.raises(InvalidData) as caught:
+        decode_object(record)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert caught.value.code == "bad-record"
+    assert peak < 1 << 20
+
+
+@pytest.mark.parametrize("announced", [99, 101, 0])
+def test_a_record_must_hold_exactly_what_it_announces(announced: int) -> None:
+    record = Record(Kind.BLOB, Encoding.ZSTD, announced, None, zstd.compress(b"x" * 100))
+    with pytest.raises(InvalidData):
+        decode_object(record)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        struct.pack("<BII", 0x10, 1 << 31, 1 << 31),
+        struct.pack("<BII", 0x01, 5, 5),
+        struct.pack("<BII", 0x61, 5, 5),
+        struct.pack("<BII", 0x13, 5, 5),
+        struct.pack("<BII", 0x10, 5, 6),
+        struct.pack("<BII", 0x11, 5, 1 << 31),
+    ],
+)
+def test_an_impossible_header_is_refused_before_anything_is_allocated(header: bytes) -> None:
+    with pytest.raises(InvalidData):
+        parse_record(memoryview(header + bytes(40)), 0)
+
+
+def test_a_chain_of_bases_without_end_is_refused() -> None:
+    objects = []
+    previous = (hash_bytes(b"x" * 200), b"x" * 200)
+    objects.append((previous[0], encode_object(Kind.BLOB, previous[1])))
+    for number in range(70):
+        data = b"x" * 200 + str(number).encode()
+        record = Record(
+            Kind.BLOB, Encoding.PREFIX, len(data), previous[0], zstd.compress_with_prefix(data, previous[1])
+        )
+        previous = (hash_bytes(data), data)
+        objects.append((previous[0], record))
+    assert code_of(seal(*objects)) == "bad-pack"
+
+
+def test_a_base_that_nobody_has_is_an_error() -> None:
+    base = (hash_bytes(b"y" * 200), b"y" * 200)
+    record = encode_object(Kind.BLOB, b"y" * 200 + b"z", base)
+    assert record.base == base[0]
+    assert code_of(seal((hash_bytes(b"y" * 200 + b"z"), record))) == "missing-objects"

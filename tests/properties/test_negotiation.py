@@ -1,0 +1,94 @@
+"""The plan of a push or fetch: complete, ordered, and no larger than what changed."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.memory_objects import Memory
+
+from muse.history.edit import edit_tree
+from muse.history.missing import find_new_objects
+from muse.objects.ids import Kind
+from muse.objects.references import iter_references
+
+
+def reachable(memory: Memory, commits: set[bytes]) -> set[tuple[Kind, bytes]]:
+    found: set[tuple[Kind, bytes]] = set()
+    stack = [(Kind.COMMIT, commit) for commit in commits]
+    while stack:
+        key = stack.pop()
+        if key not in found:
+            found.add(key)
+            stack += iter_references(key[0], memory.objects[key])
+    return found
+
+
+def random_history(seed: int, commits: int, unique: bool) -> tuple[Memory, list[bytes]]:
+    """Commits over a wide directory and deep ones; with `unique` no content ever comes back."""
+    rng = random.Random(seed)
+    memory = Memory()
+    made: list[bytes] = []
+    counter = 0
+    for _ in range(commits):
+        parents = rng.sample(made, min(len(made), rng.choice([1, 1, 1, 2])))
+        root = memory.graph(parents[0]).tree if parents else None
+        changes = {}
+        for _ in range(rng.randrange(1, 12) if parents else 400):
+            counter += 1
+            path = rng.choice(["wide/{}", "a/b/{}", "a/{}"]).format(rng.randrange(500))
+            content = str(counter if unique else rng.randrange(20)).encode()
+            changes[path] = None if rng.random() < 0.2 else memory.file("x", content)
+        made.append(memory.commit(edit_tree(memory.load, root, changes, memory.put).id, *parents))
+    return memory, made
+
+
+@given(st.integers(0, 2**32), st.integers(1, 7), st.booleans(), st.data())
+def test_the_plan_is_complete_and_in_order(seed: int, size: int, unique: bool, data: st.DataObject) -> None:
+    memory, commits = random_history(seed, size, unique)
+    wants = data.draw(st.sets(st.sampled_from(commits), min_size=1))
+    haves = data.draw(st.sets(st.sampled_from(commits)))
+    plan = find_new_objects(memory.load, memory.graph, wants, haves)
+    sent = [
+        *((Kind.BLOB, blob) for blob in plan.blobs),
+        *plan.metadata,
+        *((Kind.COMMIT, commit) for commit in plan.commits),
+    ]
+    assert len(set(sent)) == len(sent)
+    held = reachable(memory, haves)
+    missing = reachable(memory, wants) - held
+    assert missing <= set(sent)
+    known = set(held)
+    for key in sent:
+        assert known.issuperset(iter_references(key[0], memory.objects[key]))
+        known.add(key)
+    if not haves:
+        assert set(sent) == missing
+
+
+@given(st.integers(0, 2**32), st.integers(2, 7))
+def test_of_a_line_of_new_content_exactly_what_is_missing_is_sent(seed: int, size: int) -> None:
+    memory, commits = random_history(seed, size, unique=True)
+    *_, old, new = commits
+    plan = find_new_objects(memory.load, memory.graph, [new], [old, *memory.graph(new).parents])
+    held = reachable(memory, {old, *memory.graph(new).parents})
+    sent = {
+        *((Kind.BLOB, blob) for blob in plan.blobs),
+        *plan.metadata,
+        *((Kind.COMMIT, commit) for commit in plan.commits),
+    }
+    assert sent == reachable(memory, {new}) - held
+
+
+def test_planning_one_commit_costs_what_changed() -> None:
+    memory = Memory()
+    files = {f"{n % 100}/{n}": memory.file("x", str(n).encode()) for n in range(20_000)}
+    tree = edit_tree(memory.load, None, files, memory.put).id
+    first = memory.commit(tree)
+    changed = edit_tree(memory.load, tree, {"7/7": memory.file("x", b"new")}, memory.put).id
+    second = memory.commit(changed, first)
+    memory.loads = 0
+    plan = find_new_objects(memory.load, memory.graph, [second], [first])
+    assert (len(plan.commits), len(plan.metadata), len(plan.blobs)) == (1, 2, 1)
+    assert memory.loads <= 4
