@@ -1,0 +1,285 @@
+"""Requests to a hub: connections kept, errors understood, repeated where that can help."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from muse import __version__
+from muse.errors import LimitReached, MuseError, RemoteFailure, from_json
+from muse.remote.address import Origin, parse_url
+from muse.remote.http import Answer, Body, Connection, Timeouts
+from muse.remote.retry import RETRY_AFTER, Retry
+from muse.wire.frames import ERROR, MEDIA_TYPE, Frame, FrameParser, decode_error
+
+if TYPE_CHECKING:
+    import ssl
+
+CLIENT_NAME = f"muse/{__version__}"
+JSON_TYPE = "application/json"
+MAX_JSON_BYTES = 256 << 20
+"""The refs of a repository with a million branches."""
+MAX_ERROR_BYTES = 1 << 20
+KEPT_CONNECTIONS = 64
+
+Replay = Body | Callable[[], Body]
+"""A body, or what makes a new one for every attempt."""
+
+
+class HubClient:
+    """Talks to one hub, and to the stores whose addresses it hands out. Safe for several threads.
+
+    `token` goes to the hub alone. `requests`, `bytes_sent` and `bytes_received` count everything since the
+    client was made, failed attempts included. Every method raises `MuseError`s: those that the hub explains
+    as it explains them, else `remote-unreachable`, `remote-timeout`, `remote-closed`, `remote-error` or
+    `not-a-hub`.
+    """
+
+    def __init__(
+        self,
+        origin: Origin,
+        token: str | None = None,
+        *,
+        timeouts: Timeouts | None = None,
+        retry: Retry | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.origin = origin
+        self.retry = retry or Retry()
+        self.requests = 0
+        self.bytes_sent = 0
+        self.bytes_received = 0
+        self._token = token
+        self._timeouts = timeouts or Timeouts()
+        self._tls = tls
+        self._lock = threading.Lock()
+        self._idle: dict[Origin, list[Connection]] = {}
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        with self._lock:
+            idle, self._idle = self._idle, {}
+        for connections in idle.values():
+            for connection in connections:
+                connection.close()
+
+    def __enter__(self) -> HubClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ---- to the hub
+
+    def load_json(self, method: str, path: str, value: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Make a request that may safely be made twice, with retries, and return the JSON object of its
+        answer.
+        """
+        return self.retry.run(lambda _: self.load_json_once(method, path, value))
+
+    def load_json_once(
+        self, method: str, path: str, value: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """As `load_json`, without retries: for what must not happen twice."""
+        body = None if value is None else json.dumps(value, ensure_ascii=False).encode()
+        headers = {"Accept": JSON_TYPE} | ({"Content-Type": JSON_TYPE} if body is not None else {})
+        with self._open(self.origin, method, path, headers, body) as answer:
+            if answer.status == 204:
+                return {}
+            data = answer.answer.read_all(MAX_JSON_BYTES)
+            parsed = _parse_json(data, answer.answer)
+            if parsed is None:
+                raise self._not_a_hub(f"{method} {path} was not answered with JSON")
+            return parsed
+
+    def load_bytes(self, path: str, body: bytes, max_bytes: int) -> bytes:
+        """POST bytes and return the answer's, with retries."""
+
+        def work(_: int) -> bytes:
+            headers = {"Content-Type": "application/octet-stream"}
+            with self._open(self.origin, "POST", path, headers, body) as answer:
+                return answer.answer.read_all(max_bytes)
+
+        return self.retry.run(work)
+
+    def iter_frames(self, path: str, content_type: str, body: Replay) -> Iterator[Frame]:
+        """POST once and yield the frames of the answer as they come; an X frame is raised as the error it
+        holds.
+
+        Raises `remote-closed` when the answer ends inside a frame; whether the last frame is a last one is
+        the caller's to say.
+        """
+        headers = {"Content-Type": content_type, "Accept": MEDIA_TYPE}
+        with self._open(self.origin, "POST", path, headers, body) as opened:
+            answer = opened.answer
+            if not answer.headers.get("content-type", "").startswith(MEDIA_TYPE):
+                raise self._not_a_hub(f"POST {path} was not answered with frames")
+            parser = FrameParser()
+            for piece in answer:
+                for frame in parser.feed(piece):
+                    if frame.type == ERROR:
+                        raise decode_error(frame)
+                    yield frame
+            try:
+                parser.close()
+            except MuseError:
+                raise self.closed_early() from None
+
+    def closed_early(self) -> RemoteFailure:
+        """The error of an answer that just ended."""
+        return RemoteFailure(
+            "remote-closed",
+            f'"{self.origin}" ended its answer too early',
+            hint="run it again; what has arrived is not sent twice",
+            retry=True,
+        )
+
+    # ---- to whoever an issued address leads to
+
+    def open_url(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: Replay = None,
+        size_bytes: int | None = None,
+    ) -> OpenAnswer:
+        """Use an issued address once; it gets no token. The status is the caller's to judge."""
+        origin, target = (self.origin, url) if url.startswith("/") else parse_url(url)
+        return OpenAnswer(self, self._exchange(origin, method, target, dict(headers), body, size_bytes))
+
+    # ---- beneath
+
+    def _open(
+        self, origin: Origin, method: str, path: str, headers: dict[str, str], body: Replay
+    ) -> OpenAnswer:
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        opened = OpenAnswer(self, self._exchange(origin, method, path, headers, body, None))
+        if not 200 <= opened.status < 300:
+            with opened:
+                raise self._explain(method, path, opened.answer)
+        return opened
+
+    def _exchange(
+        self,
+        origin: Origin,
+        method: str,
+        target: str,
+        headers: dict[str, str],
+        body: Replay,
+        size_bytes: int | None,
+    ) -> tuple[Connection, Answer]:
+        headers.setdefault("User-Agent", CLIENT_NAME)
+        while True:
+            connection = self._take(origin)
+            reused = connection.is_open
+            with self._lock:
+                self.requests += 1
+            try:
+                fresh = body() if callable(body) else body
+                return connection, connection.exchange(method, target, headers, fresh, size_bytes)
+            except BaseException as error:
+                self._give_back(connection)
+                # A kept connection may have been closed by the other side just now: that says nothing about
+                # the hub.
+                stale = isinstance(error, RemoteFailure) and error.code == "remote-closed"
+                if not (stale and reused and not connection.answered):
+                    raise
+
+    def _take(self, origin: Origin) -> Connection:
+        while True:
+            with self._lock:
+                idle = self._idle.get(origin)
+                connection = idle.pop() if idle else None
+            if connection is None:
+                return Connection(origin, self._timeouts, self._tls)
+            if not connection.is_stale():
+                return connection
+            connection.close()
+
+    def _give_back(self, connection: Connection) -> None:
+        with self._lock:
+            self.bytes_sent += connection.bytes_sent
+            self.bytes_received += connection.bytes_received
+            connection.bytes_sent = connection.bytes_received = 0
+            idle = self._idle.setdefault(connection.origin, [])
+            if connection.is_open and len(idle) < KEPT_CONNECTIONS:
+                idle.append(connection)
+                return
+        connection.close()
+
+    def _explain(self, method: str, path: str, answer: Answer) -> MuseError:
+        """Turn an answer with an error status into the error it stands for."""
+        status = answer.status
+        if 300 <= status < 400:
+            place = answer.headers.get("location", "")
+            return RemoteFailure(
+                "not-a-hub",
+                f'"{self.origin}" answers that it is somewhere else',
+                hint=f"use the address it names: {place}" if place else None,
+            )
+        error = _parse_json(answer.read_all(MAX_ERROR_BYTES), answer)
+        failure: MuseError
+        if error is not None and isinstance(error.get("code"), str):
+            failure = from_json(error)
+        elif status == 429:
+            failure = LimitReached("busy", f'"{self.origin}" takes no more requests right now', retry=True)
+        elif status in (408, 425) or status >= 500:
+            failure = RemoteFailure(
+                "remote-error", f'"{self.origin}" answered {method} {path} with status {status}', retry=True
+            )
+        else:
+            return self._not_a_hub(f"{method} {path} was answered with status {status}")
+        if RETRY_AFTER not in failure.details and (pause := _retry_after(answer)) is not None:
+            failure.details[RETRY_AFTER] = pause
+        return failure
+
+    def _not_a_hub(self, reason: str) -> RemoteFailure:
+        return RemoteFailure(
+            "not-a-hub",
+            f'what answers at "{self.origin}" is not a musehub: {reason}',
+            hint="check host and port, and whether a proxy stands between",
+        )
+
+
+class OpenAnswer:
+    """An answer whose body is still to be read; leaving the `with` block returns its connection, or closes it
+    if bytes are left.
+    """
+
+    def __init__(self, client: HubClient, exchange: tuple[Connection, Answer]) -> None:
+        self._client = client
+        self._connection, self.answer = exchange
+
+    @property
+    def status(self) -> int:
+        return self.answer.status
+
+    @property
+    def retry_after_s(self) -> float | None:
+        return _retry_after(self.answer)
+
+    def __enter__(self) -> OpenAnswer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.answer.close()
+        self._client._give_back(self._connection)
+
+
+def _retry_after(answer: Answer) -> float | None:
+    text = answer.headers.get("retry-after", "")
+    return float(text) if text.isascii() and text.isdigit() else None
+
+
+def _parse_json(data: bytes, answer: Answer) -> dict[str, Any] | None:
+    if "json" not in answer.headers.get("content-type", ""):
+        return None
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
