@@ -86,12 +86,13 @@ tokens = sa.Table(
     sa.Column("user_id", sa.BigInteger, sa.ForeignKey("users.id"), nullable=False, index=True),
     sa.Column("token_hash", Bytes, nullable=False, unique=True),
     sa.Column("label", sa.Text, nullable=False, server_default=""),
-    sa.Column("scopes", sa.Text, nullable=False),  # words separated by one space
+    sa.Column("scope", sa.Text, nullable=False),
     sa.Column("repository_id", sa.BigInteger),  # null: every repository of the user
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("expires_at", Instant, nullable=False),
     sa.Column("last_used_at", Instant),
     sa.Column("revoked_at", Instant),
+    _one_of("scope", "read", "write", "admin"),
 )
 
 login_attempts = sa.Table(

@@ -1,0 +1,138 @@
+"""Proving who one is: password or key, with a limit on failures that all processes share."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+from datetime import timedelta
+
+from muse.errors import AccessDenied, LimitReached
+from musehub.accounts.actor import ANONYMOUS, Actor
+from musehub.accounts.keys import Keys
+from musehub.accounts.passwords import verify_password
+from musehub.accounts.tokens import PREFIX, Tokens
+from musehub.accounts.users import User, to_user
+from musehub.db import attempts
+from musehub.db import users as user_queries
+from musehub.db.engine import Database
+from musehub.db.instants import Clock
+from musehub.settings import Settings
+
+
+class Logins:
+    """From credentials to users."""
+
+    def __init__(self, database: Database, settings: Settings, clock: Clock, tokens: Tokens, keys: Keys) -> None:
+        self._database = database
+        self._settings = settings
+        self._clock = clock
+        self._tokens = tokens
+        self._keys = keys
+
+    async def load_actor(self, authorization: str | None, address: str) -> Actor:
+        """Who sends a request with this Authorization header from `address`.
+
+        `Bearer TOKEN`, or `Basic` with a name and a token or password. No header is nobody; a wrong
+        one raises AccessDenied, never falls back to nobody.
+        """
+        if not authorization:
+            return ANONYMOUS
+        scheme, _, rest = authorization.partition(" ")
+        if scheme.lower() == "bearer":
+            return await self._tokens.load_actor(rest.strip())
+        if scheme.lower() == "basic":
+            name, secret = _parse_basic(rest.strip())
+            if secret.startswith(PREFIX):
+                actor = await self._tokens.load_actor(secret)
+                if name and name != actor.name:
+                    raise AccessDenied("bad-credentials", f'this token is not one of "{name}"')
+                return actor
+            return actor_of(await self.check_password(name, secret, address))
+        raise AccessDenied(
+            "bad-credentials", f'credentials of the kind "{scheme}" are not understood', hint="use Bearer or Basic"
+        )
+
+    async def check_password(self, name: str, password: str, address: str) -> User:
+        """The user called `name` if the password is theirs.
+
+        Raises AccessDenied("bad-credentials"), the same for an unknown name, and
+        LimitReached("too-many-attempts") before looking at the password.
+        """
+        subjects = await self._check_limit(name, address)
+        async with self._database.read("find login") as conn:
+            row = await user_queries.find_user(conn, name)
+        usable = row is not None and row["disabled_at"] is None
+        stored = row["password_hash"] if row is not None and usable else None
+        if not await verify_password(password, stored):
+            await self._note_failure(subjects)
+            raise AccessDenied("bad-credentials", "name or password is wrong")
+        assert row is not None
+        await self._note_success(name)
+        return to_user(row)
+
+    async def check_key(self, public_key: str, challenge: str, signature: str, address: str) -> User:
+        """The user who answered a challenge with their key; failures count against the address."""
+        subjects = await self._check_limit(None, address)
+        try:
+            return await self._keys.verify_answer(public_key, challenge, signature)
+        except AccessDenied:
+            await self._note_failure(subjects)
+            raise
+
+    async def _check_limit(self, name: str | None, address: str) -> list[str]:
+        limits = {f"address:{address}": self._settings.login_max_failures_per_address}
+        if name is not None:
+            limits[f"user:{name[:100]}"] = self._settings.login_max_failures_per_user
+        now = self._clock()
+        window = timedelta(seconds=self._settings.login_window_s)
+        async with self._database.read("count failed logins") as conn:
+            failures = await attempts.count_failures(conn, list(limits), now - window)
+        for subject, (count, first) in failures.items():
+            if count >= limits[subject]:
+                wait_s = max(1, math.ceil((first + window - now).total_seconds()))
+                raise LimitReached(
+                    "too-many-attempts",
+                    "too many failed logins",
+                    hint=f"wait {wait_s} s",
+                    retry=True,
+                    details={"retry_after_s": wait_s},
+                )
+        return list(limits)
+
+    async def _note_failure(self, subjects: list[str]) -> None:
+        now = self._clock()
+        window = timedelta(seconds=self._settings.login_window_s)
+        async with self._database.transaction("note failed login") as conn:
+            await attempts.insert_failures(conn, subjects, now, now - window)
+
+    async def _note_success(self, name: str) -> None:
+        subject = f"user:{name[:100]}"
+        window = timedelta(seconds=self._settings.login_window_s)
+        async with self._database.read("count failed logins") as conn:
+            failures = await attempts.count_failures(conn, [subject], self._clock() - window)
+        if failures:
+            async with self._database.transaction("forget failed logins") as conn:
+                await attempts.forget_failures(conn, subject)
+
+
+def actor_of(user: User) -> Actor:
+    """The actor after a login: everything that the user may do."""
+    return Actor(
+        user_id=user.id,
+        name=user.name,
+        kind=user.kind,
+        is_admin=user.is_admin,
+        is_disabled=user.disabled_at is not None,
+        scope="admin",
+    )
+
+
+def _parse_basic(encoded: str) -> tuple[str, str]:
+    try:
+        name, separator, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        name = separator = secret = ""
+    if not separator:
+        raise AccessDenied("bad-credentials", "the Authorization header is malformed")
+    return name, secret
