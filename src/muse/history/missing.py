@@ -17,12 +17,14 @@ class NewObjects(NamedTuple):
     """Objects in an order in which each may be checked against those before it.
 
     `metadata` are trees and chunk lists, children first; `commits` parents first. Blobs may come in any order
-    before them.
+    before them. `had` are objects of the `haves` that stood where a new one stands now: the other side may be
+    sent differences from these.
     """
 
     commits: list[bytes]
     metadata: list[tuple[Kind, bytes]]
     blobs: list[bytes]
+    had: set[tuple[Kind, bytes]]
 
 
 def find_new_objects(
@@ -41,7 +43,7 @@ def find_new_objects(
     for node in nodes:
         parent_trees = [graph(parent).tree for parent in node.parents] if haves else []
         search.visit_directory(node.tree, parent_trees)
-    return NewObjects([node.id for node in nodes], search.metadata, search.blobs)
+    return NewObjects([node.id for node in nodes], search.metadata, search.blobs, search.had)
 
 
 class _Search:
@@ -50,6 +52,7 @@ class _Search:
         self._seen: set[tuple[Kind, bytes]] = set()
         self.metadata: list[tuple[Kind, bytes]] = []
         self.blobs: list[bytes] = []
+        self.had: set[tuple[Kind, bytes]] = set()
 
     def _is_new(self, kind: Kind, object_id: bytes) -> bool:
         key = (kind, object_id)
@@ -58,12 +61,17 @@ class _Search:
         self._seen.add(key)
         return True
 
+    def _note_had(self, keys: Iterable[tuple[Kind, bytes]]) -> None:
+        """Note what parents have: what is not new among it is in the `haves`."""
+        self.had.update(key for key in keys if key not in self._seen)
+
     def visit_directory(self, tree_id: bytes, old_ids: list[bytes]) -> None:
         if tree_id in old_ids or (Kind.TREE, tree_id) in self._seen:
             return
         nodes = Nodes(self._load, tree_id)
         olds = [Nodes(self._load, old) for old in old_ids]
         known = {page.id for old in olds for level in (old.leaves, *old.levels) for page in level}
+        self._note_had((Kind.TREE, page) for page in known)
         before = _entries_gone(nodes, olds)
         beside = {(target_kind(entry), entry.id) for entries in before.values() for entry in entries}
         for leaf in nodes.leaves:
@@ -91,10 +99,12 @@ class _Search:
         elif kind is Kind.CHUNKS:
             self._visit_chunks(entry.id, [old.id for old in before if target_kind(old) is Kind.CHUNKS])
         elif kind is Kind.BLOB and self._is_new(Kind.BLOB, entry.id):
+            self._note_had((Kind.BLOB, old.id) for old in before if target_kind(old) is Kind.BLOB)
             self.blobs.append(entry.id)
 
     def _visit_chunks(self, root: bytes, old_roots: list[bytes]) -> None:
-        known = {key for old in old_roots for key in self._iter_chunk_keys(old)}
+        known = {key for old in old_roots for key in ((Kind.CHUNKS, old), *self._iter_chunk_keys(old))}
+        self._note_had(key for key in known if key[0] is Kind.CHUNKS)
         self._visit_chunk_node(root, known)
 
     def _iter_chunk_keys(self, root: bytes) -> list[tuple[Kind, bytes]]:
