@@ -1,0 +1,216 @@
+"""The embedded store: a folder.
+
+A value is written to `tmp/`, synced, renamed to its key, and its folder synced: it is there whole or not
+at all. Reads, writes and hashing happen in worker threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import hashlib
+import mmap
+import os
+import re
+import secrets
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from muse.errors import CorruptStore, Environment, InvalidData, NotFound
+from muse.wire.messages import SignedRequest
+from musehub.storage.port import StoredObject
+from musehub.storage.signing import Permit, UrlSigner
+
+_KEY = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)*[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_TEMPORARY = "tmp"
+_LISTED_AT_ONCE = 1000
+
+
+class DiskStore:
+    """A `Store` in the folder `root`; `signer` issues addresses of the hub itself."""
+
+    def __init__(self, root: Path, signer: UrlSigner) -> None:
+        self._root = root
+        self.signer = signer
+
+    def path_of(self, key: str) -> Path:
+        """Where the value of a key lies; raises `pack-not-found` for what cannot be a key."""
+        if not _KEY.fullmatch(key) or key.startswith(_TEMPORARY + "/"):
+            raise _not_found(key)
+        return self._root / key
+
+    async def put(self, key: str, parts: Sequence[bytes | memoryview], sha256: bytes) -> None:
+        def write() -> None:
+            with contextlib.closing(self.begin(key, sum(map(len, parts)), sha256)) as upload:
+                upload.write(parts)
+                upload.finish()
+
+        await asyncio.to_thread(write)
+
+    def begin(self, key: str, size_bytes: int, sha256: bytes) -> Upload:
+        """Start writing a value piece by piece; nothing is visible before `Upload.finish`. Blocks."""
+        return Upload(self.path_of(key), self._root / _TEMPORARY, size_bytes, sha256)
+
+    @asynccontextmanager
+    async def open(self, key: str) -> AsyncIterator[memoryview]:
+        view = await asyncio.to_thread(_map, self.path_of(key), key)
+        try:
+            yield view
+        finally:
+            try:
+                view.release()
+            except BufferError:
+                pass  # a record of it is still alive somewhere; the mapping goes with the last one
+
+    async def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        return await asyncio.to_thread(_read_ranges, self.path_of(key), key, ranges)
+
+    async def head(self, key: str) -> StoredObject | None:
+        return await asyncio.to_thread(_head, self.path_of(key), key)
+
+    async def list(self, prefix: str) -> AsyncIterator[StoredObject]:
+        found = _walk(self._root, prefix)
+        while batch := await asyncio.to_thread(_take, found, _LISTED_AT_ONCE):
+            for item in batch:
+                yield item
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        def remove() -> None:
+            for path in [self.path_of(key) for key in keys]:
+                with _translated("delete"):
+                    path.unlink(missing_ok=True)
+
+        await asyncio.to_thread(remove)
+
+    async def presign_put(self, key: str, size_bytes: int, sha256: bytes, ttl_s: int) -> SignedRequest:
+        return self.signer.sign(Permit("PUT", key, size_bytes, sha256), ttl_s)
+
+    async def presign_get(self, key: str, ttl_s: int) -> SignedRequest:
+        return self.signer.sign(Permit("GET", key, None, None), ttl_s)
+
+    async def close(self) -> None:
+        return None
+
+
+class Upload:
+    """A value on its way to the disk. Not for concurrent use; every method blocks."""
+
+    def __init__(self, path: Path, temporary: Path, size_bytes: int, sha256: bytes) -> None:
+        self._path = path
+        self._size = size_bytes
+        self._sha256 = sha256
+        self._hash = hashlib.sha256()
+        self._written = 0
+        self._temporary: Path | None = temporary / secrets.token_hex(16)
+        with _translated("write"):
+            temporary.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._file = self._temporary.open("xb", buffering=0)
+
+    def write(self, parts: Sequence[bytes | memoryview]) -> None:
+        """Append; raises `wrong-hash` as soon as there is more than was announced."""
+        size = sum(map(len, parts))
+        self._written += size
+        if self._written > self._size:
+            raise InvalidData("wrong-hash", f"more than the announced {self._size} bytes arrived")
+        with _translated("write"):
+            # Joining small pieces costs less than a system call for each.
+            data = parts[0] if len(parts) == 1 else b"".join(parts)
+            self._hash.update(data)
+            rest = memoryview(data)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+
+    def finish(self) -> None:
+        """Make the value durable and visible; raises `wrong-hash`, and keeps nothing then."""
+        if self._written != self._size or self._hash.digest() != self._sha256:
+            raise InvalidData(
+                "wrong-hash",
+                f"{self._written} bytes arrived whose length or SHA-256 is not the announced one",
+                hint="send the pack again",
+                retry=True,
+            )
+        assert self._temporary is not None
+        with _translated("write"):
+            os.fsync(self._file.fileno())
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._temporary.rename(self._path)
+            self._temporary = None
+            _sync_folder(self._path.parent)
+
+    def close(self) -> None:
+        """Remove what was not finished."""
+        self._file.close()
+        if self._temporary is not None:
+            self._temporary.unlink(missing_ok=True)
+            self._temporary = None
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _map(path: Path, key: str) -> memoryview:
+    with _translated("read", key), path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size == 0:
+            return memoryview(b"")
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _read_ranges(path: Path, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    with _translated("read", key), path.open("rb", buffering=0) as file:
+        found = [os.pread(file.fileno(), size, start) for start, size in ranges]
+    for data, (_start, size) in zip(found, ranges, strict=True):
+        if len(data) != size:
+            raise CorruptStore("corrupt-segment", f'"{key}" ends before its contents do')
+    return found
+
+
+def _head(path: Path, key: str) -> StoredObject | None:
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return StoredObject(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+
+
+def _walk(root: Path, prefix: str) -> Iterator[StoredObject]:
+    with _translated("read"):
+        for folder, folders, names in os.walk(root / prefix):
+            if Path(folder) == root and _TEMPORARY in folders:
+                folders.remove(_TEMPORARY)
+            for name in names:
+                path = Path(folder, name)
+                found = _head(path, path.relative_to(root).as_posix())
+                if found is not None:
+                    yield found
+
+
+def _take(found: Iterator[StoredObject], count: int) -> list[StoredObject]:
+    return [item for item, _ in zip(found, range(count), strict=False)]
+
+
+def _not_found(key: str) -> NotFound:
+    return NotFound("pack-not-found", f'the store holds nothing under "{key}"')
+
+
+@contextmanager
+def _translated(what: str, key: str = "") -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        if key:
+            raise _not_found(key) from None
+        raise Environment("io-error", f"cannot {what} in the store: {error.strerror}") from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Environment("disk-full", "no space left in the store", retry=True) from error
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise Environment("read-only", f"the store may not be used: {error.strerror}") from error
+        raise Environment("io-error", f"cannot {what} in the store: {error.strerror}") from error

@@ -1,0 +1,84 @@
+"""What the hub asks of an object store; these docstrings are the contract.
+
+`tests/contracts/test_storage.py` holds every implementation to it.
+
+Keys are slash-separated names of letters, digits, `-`, `_` and `.`, no part beginning with a dot. Values are
+immutable: a key is made from the hash of what is stored under it, so writing a key twice writes the same bytes.
+
+Every method may raise RemoteFailure("store-unavailable", retry=True) when the store does not answer and
+Environment("disk-full" | "io-error" | "read-only") when it cannot write or read; all may be retried. A
+cancelled call leaves nothing visible but a whole value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from muse.wire.messages import SignedRequest
+
+
+class StoredObject(NamedTuple):
+    """One key; `stored_at` is when its bytes were completed."""
+
+    key: str
+    size_bytes: int
+    stored_at: datetime
+
+
+class Store(Protocol):
+    """Immutable bytes under keys."""
+
+    async def put(self, key: str, parts: Sequence[bytes | memoryview], sha256: bytes) -> None:
+        """Store the concatenated parts; when this returns they are durable.
+
+        All or nothing: no reader ever sees a part. Raises InvalidData("wrong-hash") unless the bytes have
+        that SHA-256, and keeps nothing then. Idempotent.
+        """
+        ...
+
+    def open(self, key: str) -> AbstractAsyncContextManager[memoryview]:
+        """Map the whole value read-only for the length of the block; the view dies with it.
+
+        Memory: pages of a local file. Raises NotFound("pack-not-found").
+        """
+        ...
+
+    async def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Read (start, size) ranges, in the order given; one call, as few requests as the store allows.
+
+        Raises NotFound("pack-not-found"), and CorruptStore("corrupt-segment") if the value is too short.
+        """
+        ...
+
+    async def head(self, key: str) -> StoredObject | None:
+        """What is known about a key without reading it; None when it is not there."""
+        ...
+
+    def list(self, prefix: str) -> AsyncIterator[StoredObject]:
+        """Every key that begins with `prefix`, which ends with a slash or is empty; in no order."""
+        ...
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        """Remove keys; those that are not there are fine."""
+        ...
+
+    async def presign_put(self, key: str, size_bytes: int, sha256: bytes, ttl_s: int) -> SignedRequest:
+        """A request with which somebody else may store exactly these bytes, for `ttl_s` seconds.
+
+        The store itself refuses another length or another hash. No I/O.
+        """
+        ...
+
+    async def presign_get(self, key: str, ttl_s: int) -> SignedRequest:
+        """A request with which somebody else may read the value, for `ttl_s` seconds. No I/O."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+def pack_key(repository_id: int, digest: bytes) -> str:
+    """Packs are kept per repository: knowing a hash gives nobody bytes of a repository they may not read."""
+    return f"packs/{repository_id}/{digest.hex()}"
