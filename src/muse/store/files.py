@@ -1,0 +1,107 @@
+"""Storing the content of files: whole, or in chunks from a size on."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from typing import TYPE_CHECKING, BinaryIO
+
+from muse.errors import MuseError
+from muse.objects.chunks import CHUNKED_FROM_BYTES, Chunk, build_chunk_list, cut_stream, decode_chunks
+from muse.objects.ids import Kind
+from muse.objects.tree import CHUNKED_FILE, FILE
+
+if TYPE_CHECKING:
+    from muse.store.transaction import Transaction
+
+
+class _HashedStream(io.RawIOBase):
+    """The bytes already read, then the rest of a stream; hashes and counts what passes."""
+
+    def __init__(self, first: bytes, rest: BinaryIO) -> None:
+        self._first = memoryview(first)
+        self._rest = rest
+        self._hash = hashlib.sha256()
+        self.size_bytes = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+        if self._first:
+            count = min(len(view), len(self._first))
+            view[:count] = self._first[:count]
+            self._first = self._first[count:]
+        else:
+            data = self._rest.read(len(view))
+            count = len(data)
+            view[:count] = data
+        self._hash.update(view[:count])
+        self.size_bytes += count
+        return count
+
+    def digest(self) -> bytes:
+        return self._hash.digest()
+
+
+def store_stream(
+    transaction: Transaction, stream: BinaryIO, size_hint: int, base: bytes | None
+) -> tuple[str, bytes, int]:
+    """Store what a stream holds; see `Transaction.put_stream`."""
+    first = _read_up_to(stream, CHUNKED_FROM_BYTES, size_hint)
+    if len(first) < CHUNKED_FROM_BYTES:
+        return FILE, transaction.put(Kind.BLOB, first, base), len(first)
+    source = _HashedStream(first, stream)
+    del first
+    chunks = []
+    for view in cut_stream(source):  # type: ignore[arg-type]
+        chunks.append(Chunk(len(view), transaction.put(Kind.BLOB, view)))
+    bases = _PreviousNodes(transaction, base)
+    root = build_chunk_list(
+        source.digest(), chunks, lambda kind, data: transaction.put(kind, data, bases.find(data))
+    )
+    return CHUNKED_FILE, root, source.size_bytes
+
+
+def _read_up_to(stream: BinaryIO, limit: int, size_hint: int) -> bytes:
+    """Read until the end, or at least `limit` bytes; a right hint makes it one call and no copy."""
+    data = stream.read(min(size_hint + 1, limit) if size_hint else limit)
+    parts = [data]
+    size_bytes = len(data)
+    while data and size_bytes < limit:
+        data = stream.read(limit - size_bytes)
+        parts.append(data)
+        size_bytes += len(data)
+    return b"".join(parts) if len(parts) > 2 or data else parts[0]
+
+
+class _PreviousNodes:
+    """Finds in the previous version of a chunk list the node that begins or ends with the same chunk."""
+
+    def __init__(self, transaction: Transaction, root: bytes | None) -> None:
+        self._nodes: dict[tuple[int, bytes], bytes] = {}
+        self._root = root
+        if root is not None:
+            try:
+                self._add(transaction, root)
+            except MuseError:
+                self._root = None  # the previous version was a blob, or is damaged: only a hint
+
+    def _add(self, transaction: Transaction, node_id: bytes) -> None:
+        if not transaction.has(Kind.CHUNKS, node_id):
+            self._root = None
+            return
+        node = decode_chunks(transaction.load(Kind.CHUNKS, node_id))
+        self._nodes[node.level, node.chunks[0].id] = node_id
+        self._nodes.setdefault((node.level, node.chunks[-1].id), node_id)
+        if node.level:
+            for child in node.chunks:
+                self._add(transaction, child.id)
+
+    def find(self, data: bytes) -> bytes | None:
+        if self._root is None:
+            return None
+        node = decode_chunks(data)
+        found = self._nodes.get((node.level, node.chunks[0].id))
+        return found or self._nodes.get((node.level, node.chunks[-1].id)) or self._root

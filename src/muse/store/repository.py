@@ -1,0 +1,151 @@
+"""A repository: a work tree and the local store beside it, `.muse/` (docs/formats/local-store.md)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from muse.errors import Conflict, NotFound
+from muse.history.walk import Node
+from muse.store.appender import Appender
+from muse.store.database import BUSY_TIMEOUT_S, Database
+from muse.store.failure import os_failure
+from muse.store.gitmap import GitMap
+from muse.store.locks import RepositoryLock
+from muse.store.objects import ObjectStore
+from muse.store.operations import OperationLog
+from muse.store.refs import Refs, check_ref_name
+from muse.store.remotes import RemoteState
+from muse.store.segments import sync_folder
+from muse.store.settings import Settings, UserSettings, user_config_path
+from muse.store.statcache import StatCache
+from muse.store.transaction import Transaction, nested_transaction
+
+FOLDER = ".muse"
+DATABASE = "muse.db"
+SEGMENTS = "segments"
+TEMPORARY = "tmp"
+LOCK = "lock"
+
+
+class Repository:
+    """Everything about one repository. Reading is safe from several threads, writing goes through `transaction`.
+
+    `clock` gives the time of operations, in seconds since 1970.
+    """
+
+    def __init__(self, work_dir: Path, database: Database, user_config: Path | None) -> None:
+        self.work_dir = work_dir
+        self.muse_dir = work_dir / FOLDER
+        self.temporary_dir = self.muse_dir / TEMPORARY
+        """For downloads and the like: same file system as the segments, emptied by clean-up."""
+        self.segments_dir = self.muse_dir / SEGMENTS
+        self.database = database
+        self.busy_timeout_s = BUSY_TIMEOUT_S
+        self.clock: Callable[[], float] = time.time
+        self.lock = RepositoryLock(self.muse_dir / LOCK)
+        self.appender = Appender(database, self.segments_dir)
+        self.objects = ObjectStore(database, self.segments_dir)
+        self.graph: Callable[[bytes], Node] = self.objects.get_node
+        self.refs = Refs(self, database)
+        self.operations = OperationLog(self)
+        self.settings = Settings(self, UserSettings(user_config or user_config_path(os.environ)))
+        self.stat_cache = StatCache(database)
+        self.git_map = GitMap(database)
+        self.remotes = RemoteState(self)
+        self._transaction: Transaction | None = None
+
+    @classmethod
+    def init(cls, path: Path, initial_branch: str = "main", *, user_config: Path | None = None) -> Repository:
+        """Make a repository in `path`, which is created if need be; all of it or nothing. Raises `already-exists`."""
+        check_ref_name(f"heads/{initial_branch}")
+        path = Path(path).absolute()
+        folder = path / FOLDER
+        if os.path.lexists(folder):
+            raise Conflict("already-exists", f'"{path}" holds a repository already')
+        building = path / f"{FOLDER}.{os.getpid()}.tmp"
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            try:
+                for name in (SEGMENTS, TEMPORARY):
+                    (building / name).mkdir(parents=True)
+                (building / LOCK).touch()
+                database = Database.create(building / DATABASE)
+                database.begin()
+                database.execute("INSERT INTO head VALUES (1, ?, NULL)", (f"heads/{initial_branch}",))
+                database.commit()
+                database.close()
+                sync_folder(building)
+                os.rename(building, folder)
+                sync_folder(path)
+            except BaseException:
+                shutil.rmtree(building, ignore_errors=True)
+                raise
+        except OSError as error:
+            if folder.exists():
+                raise Conflict("already-exists", f'"{path}" holds a repository already') from None
+            raise os_failure(error, path) from error
+        return cls.open(path, user_config=user_config)
+
+    @classmethod
+    def open(cls, path: Path, *, user_config: Path | None = None) -> Repository:
+        """Open the repository whose work tree is exactly `path`.
+
+        Raises `not-a-repository`, `corrupt-database`, `unsupported-store`.
+        """
+        path = Path(path).absolute()
+        if not (path / FOLDER).is_dir():
+            raise _not_a_repository(path)
+        return cls(path, Database.open(path / FOLDER / DATABASE), user_config)
+
+    @classmethod
+    def find(cls, start: Path, *, user_config: Path | None = None) -> Repository:
+        """Open the repository that `start` is in; raises `not-a-repository`."""
+        start = Path(start).absolute()
+        for path in (start, *start.parents):
+            if (path / FOLDER).is_dir():
+                return cls.open(path, user_config=user_config)
+        raise _not_a_repository(start)
+
+    def transaction(self, operation: str | None = None) -> Transaction:
+        """Return the only way to write; use it in a `with` block.
+
+        `operation` is the text for the operation log, usually the command line; None keeps it out of the log.
+        Raises `locked` while the repository is being cleaned up.
+        """
+        if self._transaction is not None:
+            raise nested_transaction()
+        self._transaction = Transaction(self, operation)
+        return self._transaction
+
+    def end_transaction(self, transaction: Transaction) -> None:
+        """Called by the transaction itself when it is over."""
+        if self._transaction is transaction:
+            self._transaction = None
+            self.lock.release()
+
+    def close(self) -> None:
+        self.appender.close()
+        self.objects.forget()
+        self.lock.close()
+        self.database.close()
+
+    def __enter__(self) -> Repository:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _not_a_repository(path: Path) -> NotFound:
+    return NotFound(
+        "not-a-repository",
+        f'"{path}" is not in a repository',
+        hint="`muse init` makes one here, `muse clone` copies one",
+    )

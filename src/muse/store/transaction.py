@@ -1,0 +1,424 @@
+"""Transactions: the single way to write to a repository.
+
+Records go to a segment as they come. At the end the segment is synced, and then one transaction of the database
+names the records, moves the refs and writes the operation log; before it, nothing is visible to anybody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import EllipsisType, TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from muse.errors import Conflict, CorruptStore, InternalError, InvalidData, NotFound, UsageError
+from muse.history.walk import Node
+from muse.objects.commit import decode_commit
+from muse.objects.ids import ID_BYTES, Kind, format_id, hash_bytes
+from muse.packs.pack import PackedObject
+from muse.packs.record import HEADER, WORTH_A_PREFIX_BYTES, Encoding, Record, decode_object, encode_object
+from muse.store.objects import Location
+from muse.store.refs import SYMBOLIC, check_ref_name
+
+if TYPE_CHECKING:
+    from muse.store.repository import Repository
+
+MAX_DEPTH = 16
+"""Bases below an object: reading one decodes at most so many, 0.5 ms for 8 KB each."""
+FLUSH_ROWS = 50_000
+FLUSH_BYTES = 256 << 20
+"""From either on a transaction names what it has: rows in memory stay below 20 MB, and a crash repeats 256 MiB."""
+
+RefValue = tuple[bytes | None, int]
+"""Target and kind; for HEAD on a branch the branch's full name and `SYMBOLIC`."""
+
+
+class Transaction:
+    """Collects objects and changes of refs, and commits them when its `with` block ends without an exception.
+
+    Made by `Repository.transaction`; one at a time per `Repository`, not for several threads. Objects put are readable
+    through `load` at once.
+    """
+
+    def __init__(self, repository: Repository, operation: str | None) -> None:
+        self._repository = repository
+        self._objects = repository.objects
+        self._database = repository.database
+        self._appender = repository.appender
+        self._operation = operation
+        self._refs: dict[str, tuple[RefValue, RefValue | EllipsisType]] = {}
+        self._head: tuple[RefValue, RefValue | EllipsisType] | None = None
+        self._rows: dict[str, list[Sequence[Any]]] = {}
+        self._early_rows: dict[str, list[Sequence[Any]]] = {}
+        self._durable = False
+        self._pending_bytes = 0
+        self.undoes: int | None = None
+        self.operation_id: int | None = None
+        """Set when the transaction has ended and changed a ref under an operation."""
+        self.load: Callable[[Kind, bytes], bytes] = self._objects.load
+        self.has: Callable[[Kind, bytes], bool] = self._objects.has
+        self.graph: Callable[[bytes], Node] = self._objects.get_node
+
+    def __enter__(self) -> Transaction:
+        self._repository.lock.acquire(False, self._repository.busy_timeout_s)
+        self._pending, self._commits = self._objects.begin_overlay(self._appender.write_out)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self._commit(final=True)
+            else:
+                self._roll_back()
+        finally:
+            self._repository.end_transaction(self)
+
+    # ---- objects
+
+    def put(self, kind: Kind, data: bytes | memoryview, base: bytes | None = None) -> bytes:
+        """Store an object and return its id; costs a look-up if it is there already.
+
+        `base` is a hint: the id of a similar object of the same kind, against which it is compressed.
+        Raises `missing-objects` for a commit whose parents are not there.
+        """
+        object_id = hash_bytes(data)
+        if self._objects.find_location(kind, object_id) is not None:
+            return object_id
+        prefix, depth = None, 0
+        if base is not None and len(data) >= WORTH_A_PREFIX_BYTES:
+            location = self._objects.find_location(kind, base)
+            if location is not None and location.depth < MAX_DEPTH:
+                try:
+                    prefix, depth = (base, self._objects.load(kind, base)), location.depth + 1
+                except CorruptStore:
+                    pass  # the hint is no reason to fail; fsck reports it
+        if kind is Kind.COMMIT:
+            self._note_commit(object_id, bytes(data))
+        record = encode_object(kind, data, prefix)
+        self._append(object_id, record, depth if record.base else 0)
+        self._objects.remember(kind, object_id, bytes(data))
+        return object_id
+
+    def put_record(self, object_id: bytes, record: Record) -> None:
+        """Store an object in the form in which it was received; the caller has verified its id.
+
+        Raises `missing-objects` when its base, or a parent of a commit, is neither here nor in this transaction.
+        """
+        kind = Kind(record.kind)
+        if self._objects.find_location(kind, object_id) is not None:
+            return
+        depth = 0
+        if record.base is not None:
+            base = self._objects.find_location(kind, record.base)
+            if base is None:
+                raise InvalidData(
+                    "missing-objects",
+                    f"the base {format_id(record.base)} of {format_id(object_id)} is not here",
+                )
+            depth = base.depth + 1
+        if kind is Kind.COMMIT:
+            prefix = None if record.base is None else self.load(kind, record.base)
+            self._note_commit(object_id, decode_object(record, prefix))
+        self._append(object_id, record, depth)
+
+    def put_stream(
+        self, stream: BinaryIO, size_hint: int = 0, base: bytes | None = None
+    ) -> tuple[str, bytes, int]:
+        """Store a file's content; returns (kind of entry, id, size in bytes), the kind FILE or CHUNKED_FILE.
+
+        `base` is the id of the previous version's blob or chunk list. Memory: 8 MiB, and 100 bytes per chunk.
+        """
+        from muse.store.files import store_stream
+
+        return store_stream(self, stream, size_hint, base)
+
+    def adopt_pack(self, path: Path, objects: Sequence[PackedObject]) -> None:
+        """Make a verified pack file a segment: it is moved into the store, not copied.
+
+        `objects` is what `verify_pack` returned, in file order; bases and parents are in the pack or here already.
+        """
+        end = 0
+        for packed in objects:
+            end = max(end, packed.offset + _record_bytes(packed))
+        number = self._appender.adopt(path, end)
+        outside = {
+            kind: self._objects.find_missing(kind, (packed.id for packed in objects if packed.kind == kind))
+            for kind in Kind
+        }
+        commits = []
+        for packed in objects:
+            kind = Kind(packed.kind)
+            if packed.id not in outside[kind]:
+                continue
+            depth = 0
+            if packed.base is not None:
+                base = self._objects.find_location(kind, packed.base)
+                if base is None:
+                    raise InvalidData(
+                        "missing-objects",
+                        f"the base {format_id(packed.base)} of {format_id(packed.id)} is not here",
+                    )
+                depth = base.depth + 1
+            self._pending[kind, packed.id] = Location(
+                number,
+                packed.offset,
+                packed.encoding,
+                packed.raw_size,
+                packed.stored_size,
+                packed.base,
+                depth,
+            )
+            if kind is Kind.COMMIT:
+                commits.append(packed.id)
+        for commit_id in commits:
+            self._note_commit(commit_id, self.load(Kind.COMMIT, commit_id))
+        self._flush_if_large()
+
+    def _append(self, object_id: bytes, record: Record, depth: int) -> None:
+        segment, offset = self._appender.append(record)
+        stored_size = len(record.payload)
+        self._pending[record.kind, object_id] = Location(
+            segment, offset, record.encoding, record.raw_size, stored_size, record.base, depth
+        )
+        self._pending_bytes += stored_size
+        self._flush_if_large()
+
+    def _note_commit(self, commit_id: bytes, data: bytes) -> None:
+        commit = decode_commit(data)
+        generation = 1
+        for parent in commit.parents:
+            node = self._objects.find_node(parent)
+            if node is None:
+                raise InvalidData(
+                    "missing-objects",
+                    f"the parent {format_id(parent)} of commit {format_id(commit_id)} is not here",
+                )
+            generation = max(generation, node.generation + 1)
+        self._commits[commit_id] = Node(
+            commit_id, commit.parents, generation, commit.committer.time_s, commit.tree
+        )
+
+    # ---- refs
+
+    def set_ref(
+        self,
+        name: str,
+        target: bytes | None,
+        expected: bytes | EllipsisType | None = ...,
+        kind: Kind = Kind.COMMIT,
+    ) -> None:
+        """Let a ref point at `target`, or delete it with None.
+
+        With `expected` given, the transaction fails with `stale-head` if at its end the ref has any other value (None: is
+        there). The target must be in the repository by then (`unknown-object`).
+        """
+        check_ref_name(name)
+        guard: RefValue | EllipsisType = ... if isinstance(expected, EllipsisType) else (expected, int(kind))
+        self._set_ref(name, (target, int(kind)), guard)
+
+    def _set_ref(self, name: str, value: RefValue, expected: RefValue | EllipsisType) -> None:
+        if name in self._refs:
+            expected = self._refs[name][1]
+        self._refs[name] = (value, expected)
+
+    def set_head(self, ref_or_commit: str | bytes) -> None:
+        """Check out a branch (`heads/main`, which need not exist yet) or detach HEAD at a commit."""
+        if isinstance(ref_or_commit, str):
+            check_ref_name(ref_or_commit)
+            if not ref_or_commit.startswith("heads/"):
+                raise UsageError("bad-name", f'HEAD can be on a branch, not on "{ref_or_commit}"')
+            self._head = ((ref_or_commit.encode(), SYMBOLIC), ...)
+        else:
+            self._head = ((ref_or_commit, int(Kind.COMMIT)), ...)
+
+    def restore_ref(self, name: str, value: RefValue, expected: RefValue) -> None:
+        """Move a ref or HEAD back, if it still has the value `expected`: what undo does."""
+        if name == "HEAD":
+            self._head = (value, expected)
+        else:
+            self._set_ref(name, value, expected)
+
+    # ---- everything else in the database
+
+    def write_rows(
+        self, sql: str, rows: Iterable[Sequence[Any]], *, early: bool = False, durable: bool = True
+    ) -> None:
+        """Run a statement for each row when the transaction commits; for the modules of this room alone.
+
+        Statements run in the order in which they were first given. `early` rows speak of objects only, and are written
+        whenever those are flushed. A transaction of rows that need not be `durable` does not wait for the disk.
+        """
+        self._durable |= durable
+        (self._early_rows if early else self._rows).setdefault(sql, []).extend(rows)
+
+    def flush(self) -> None:
+        """Make the objects put so far durable and visible; refs and all else wait for the end.
+
+        Happens by itself every 50,000 objects or 256 MiB. What is flushed stays if the transaction fails later.
+        """
+        self._commit(final=False)
+
+    def _flush_if_large(self) -> None:
+        if len(self._pending) >= FLUSH_ROWS or self._pending_bytes >= FLUSH_BYTES:
+            self.flush()
+
+    # ---- the end
+
+    def _commit(self, *, final: bool) -> None:
+        database = self._database
+        changes_refs = final and bool(self._refs or self._head)
+        try:
+            ends = self._appender.sync()
+            if not (ends or self._early_rows or (final and self._rows) or changes_refs):
+                return
+            durable = bool(self._durable or ends or changes_refs)
+            if not durable:
+                database.set_durable(False)
+            database.begin()
+            self._write_objects(ends)
+            self._write_rows(self._early_rows)
+            if final:
+                self._write_rows(self._rows)
+            if changes_refs:
+                self._write_refs()
+        except BaseException:
+            database.roll_back()
+            database.set_durable(True)
+            self._roll_back()
+            raise
+        try:
+            database.commit()
+        except BaseException:
+            # The log may hold the whole transaction although writing it was reported to fail.
+            database.roll_back()
+            self._objects.end_overlay(failed=True)
+            self._appender.abandon()
+            raise
+        finally:
+            if not durable:
+                database.set_durable(True)
+        self._appender.accept()
+        self._objects.end_overlay(failed=False)
+        self._pending_bytes = 0
+        self._early_rows.clear()
+
+    def _write_rows(self, statements: dict[str, list[Sequence[Any]]]) -> None:
+        for sql, rows in statements.items():
+            self._database.execute_many(sql, rows)
+
+    def _write_objects(self, ends: list[tuple[int, int, bool]]) -> None:
+        database = self._database
+        database.execute_many(
+            "INSERT OR IGNORE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            ((int(key[0]), key[1], *location) for key, location in sorted(self._pending.items())),
+        )
+        database.execute_many(
+            "INSERT OR IGNORE INTO commits VALUES (?, ?, ?, ?, ?)",
+            (
+                (node.id, b"".join(node.parents), node.generation, node.time_s, node.tree)
+                for node in self._commits.values()
+            ),
+        )
+        database.execute_many("INSERT OR REPLACE INTO segments VALUES (?, ?, ?)", ends)
+
+    def _write_refs(self) -> None:
+        changes = []
+        for name, (value, expected) in self._refs.items():
+            change = self._write_ref(name, value, expected)
+            if change is not None:
+                changes.append(change)
+        if self._head is not None:
+            change = self._write_head(*self._head)
+            if change is not None:
+                changes.append(change)
+        if not changes or self._operation is None:
+            return
+        database = self._database
+        cursor = database.execute(
+            "INSERT INTO operations (time_s, command, undoes) VALUES (?, ?, ?)",
+            (self._repository.clock(), self._operation, self.undoes),
+        )
+        operation_id = cursor.lastrowid
+        database.execute_many(
+            "INSERT INTO operation_changes VALUES (?, ?, ?, ?, ?, ?)",
+            ((operation_id, name, *old, *new) for name, old, new in changes),
+        )
+        self.operation_id = operation_id
+
+    def _write_ref(
+        self, name: str, value: RefValue, expected: RefValue | EllipsisType
+    ) -> tuple[str, RefValue, RefValue] | None:
+        row = self._database.find_row("SELECT target, kind FROM refs WHERE name = ?", (name,))
+        old: RefValue = row if row is not None else (None, int(Kind.COMMIT))
+        _check_unmoved(name, old, expected)
+        target, kind = value
+        if target == old[0] and (target is None or kind == old[1]):
+            return None
+        if target is None:
+            self._database.execute("DELETE FROM refs WHERE name = ?", (name,))
+        else:
+            self._check_present(name, target, kind)
+            self._database.execute("INSERT OR REPLACE INTO refs VALUES (?, ?, ?)", (name, target, kind))
+        return name, old, value
+
+    def _write_head(
+        self, value: RefValue, expected: RefValue | EllipsisType
+    ) -> tuple[str, RefValue, RefValue] | None:
+        ref, target = self._database.find_row("SELECT ref, target FROM head") or ("heads/main", None)
+        old: RefValue = (target, int(Kind.COMMIT)) if ref is None else (ref.encode(), SYMBOLIC)
+        _check_unmoved("HEAD", old, expected)
+        if value == old:
+            return None
+        new, kind = value
+        if kind == SYMBOLIC:
+            assert new is not None
+            self._database.execute("INSERT OR REPLACE INTO head VALUES (1, ?, NULL)", (new.decode(),))
+        else:
+            assert new is not None
+            self._check_present("HEAD", new, kind)
+            self._database.execute("INSERT OR REPLACE INTO head VALUES (1, NULL, ?)", (new,))
+        return "HEAD", old, value
+
+    def _check_present(self, name: str, target: bytes, kind: int) -> None:
+        if len(target) != ID_BYTES or self._objects.find_location(kind, target) is None:
+            raise NotFound(
+                "unknown-object",
+                f'"{name}" cannot point at {format_id(target)}: it is not in this repository',
+            )
+
+    def _roll_back(self) -> None:
+        self._appender.roll_back()
+        self._objects.end_overlay(failed=True)
+
+
+def _check_unmoved(name: str, old: RefValue, expected: RefValue | EllipsisType) -> None:
+    if isinstance(expected, EllipsisType):
+        return
+    if old[0] != expected[0]:
+        now = "is gone" if old[0] is None else f"is at {_show(old)}"
+        raise Conflict(
+            "stale-head",
+            f'"{name}" has moved: it {now}',
+            hint="look at what changed and run the command again",
+            retry=True,
+            details={
+                "ref": name,
+                "expected": None if expected[0] is None else _show(expected),
+                "actual": None if old[0] is None else _show(old),
+            },
+        )
+
+
+def _show(value: RefValue) -> str:
+    assert value[0] is not None
+    return value[0].decode() if value[1] == SYMBOLIC else format_id(value[0])
+
+
+def _record_bytes(packed: PackedObject) -> int:
+    return HEADER.size + (ID_BYTES if packed.encoding == Encoding.PREFIX else 0) + packed.stored_size
+
+
+def nested_transaction() -> InternalError:
+    return InternalError("internal", "a transaction was begun inside another one of the same repository")
