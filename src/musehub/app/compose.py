@@ -7,13 +7,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from litestar import Litestar
-from litestar.datastructures import State
 from litestar.di import Provide
 
 from musehub.accounts.service import Accounts, open_accounts
 from musehub.api.auth import auth_controllers, provide_actor
 from musehub.api.health import health, ready
 from musehub.api.openapi import openapi_config
+from musehub.api.users import UserController
 from musehub.app.dispatch import HubApp
 from musehub.app.errors import error_response
 from musehub.db.engine import Database, open_database
@@ -30,7 +30,7 @@ def create_app(settings: Settings, *, database: Database | None = None, clock: C
     hub_database = database or open_database(settings)
     accounts = open_accounts(hub_database, settings, clock)
     app = Litestar(
-        route_handlers=[health, ready, *auth_controllers()],
+        route_handlers=[health, ready, *auth_controllers(), UserController],
         dependencies={
             "settings": _given(settings),
             "database": _given(hub_database),
@@ -42,7 +42,6 @@ def create_app(settings: Settings, *, database: Database | None = None, clock: C
         lifespan=[_closing(hub_database)],
         openapi_config=openapi_config(),
         request_max_body_size=settings.request_max_bytes,
-        state=State({"accounts": accounts}),
     )
     return HubApp(app, _raw_routes(settings, hub_database, accounts, clock))
 

@@ -33,14 +33,15 @@ class HubApp:
         self.draining = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if str(scope["type"]) != "http":
             await self._inner(scope, receive, send)
             return
         self._running += 1
         self._idle.clear()
         try:
             if self.draining:
-                await send_error(send, LimitReached("busy", "the hub is stopping", hint="try again", retry=True))
+                stopping = LimitReached("busy", "the hub is stopping", hint="try again", retry=True)
+                await send_error(send, stopping, status=503)
                 return
             await self._handle(scope, receive, send)
         finally:

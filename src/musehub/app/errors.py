@@ -63,14 +63,14 @@ def error_response(request: Request[Any, Any, Any], error: Exception) -> Respons
     )
 
 
-async def send_error(send: Send, error: MuseError) -> None:
+async def send_error(send: Send, error: MuseError, status: int | None = None) -> None:
     """The same answer, from a raw ASGI handler that has not started its response."""
     body = json.dumps({"error": error.to_json()}).encode()
     headers = {"content-type": "application/json", "content-length": str(len(body)), **headers_of(error)}
     await send(
         {
             "type": "http.response.start",
-            "status": error.http_status,
+            "status": status or error.http_status,
             "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
         }
     )
