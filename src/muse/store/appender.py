@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 
 from muse.packs.record import Record
@@ -26,7 +27,8 @@ CANDIDATES = 8
 class Appender:
     """Appends the records of one transaction after the other.
 
-    Between `append` and `accept` nothing is named; `roll_back` drops it. The current segment stays locked until `close`.
+    Between `append` and `accept` nothing is named, and `roll_back` drops it. The current segment stays locked
+    until `close`.
     """
 
     def __init__(self, database: Database, folder: Path) -> None:
@@ -117,7 +119,7 @@ class Appender:
         )
         for (number,) in rows:
             if number not in self._touched:
-                writer = SegmentWriter.resume(self._folder, number, lambda n=number: self._named_end(n))
+                writer = SegmentWriter.resume(self._folder, number, partial(self._named_end, number))
                 if writer is not None:
                     return writer
         number = self._next_number()

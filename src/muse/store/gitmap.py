@@ -22,7 +22,7 @@ class GitRow(NamedTuple):
 
 
 class GitMap:
-    """Maps Git ids (20 or 32 bytes) to objects and back. Rows are written when objects are flushed, not only at the end."""
+    """Maps Git ids (20 or 32 bytes) to objects and back; rows are written whenever objects are flushed."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -54,9 +54,10 @@ class GitMap:
         )
 
     def find_git_ids(self, kind: Kind | str, ids: Iterable[bytes]) -> dict[bytes, bytes]:
-        """Return id → Git id of the objects of one kind that came from Git; where there are several, any of them."""
+        """Return id → Git id of objects of one kind; any of them where there are several."""
         rows = self._database.load_set(
-            "SELECT wanted.id, g.git_id FROM wanted CROSS JOIN git_map g ON g.id = wanted.id AND g.kind = :kind",
+            "SELECT wanted.id, g.git_id FROM wanted"
+            " CROSS JOIN git_map g ON g.id = wanted.id AND g.kind = :kind",
             list(set(ids)),
             kind=int(kind) if isinstance(kind, Kind) else kind,
         )

@@ -96,9 +96,10 @@ class ObjectStore:
             return self._read(kind, object_id, self._get_location(kind, object_id))
 
     def iter_records(self, keys: Iterable[tuple[Kind, bytes]]) -> Iterator[tuple[Kind, bytes, Record]]:
-        """Yield the stored form of many objects, batch by batch, within a batch in the order in which they are stored.
+        """Yield the stored form of many objects, batch by batch, each batch in the order it is stored in.
 
-        A base of the same batch comes before what is based on it. Each once per batch. Raises `missing-object`.
+        A base of the same batch comes before what is based on it. Each object once per batch. Raises
+        `missing-object`.
         """
         iterator = iter(keys)
         while batch := list(islice(iterator, BATCH)):
@@ -109,7 +110,7 @@ class ObjectStore:
         return self._get_location(kind, object_id).raw_size
 
     def open_file(self, entry_kind: str, object_id: bytes) -> Iterator[bytes]:
-        """Yield the content of a file, executable or symlink entry, chunked or not, in pieces of at most 16 MiB."""
+        """Yield the content of a file, executable or symlink entry in pieces of at most 16 MiB."""
         if entry_kind not in CHUNKED_KINDS:
             yield self.load(Kind.BLOB, object_id)
             return
@@ -122,7 +123,7 @@ class ObjectStore:
             yield data
 
     def find_by_prefix(self, hex_prefix: str, limit: int = 10) -> list[tuple[Kind, bytes]]:
-        """Return (kind, id) of objects whose id begins with these hex digits, at most `limit`; [] unless hex."""
+        """Return (kind, id) of at most `limit` objects whose id begins with these hex digits."""
         digits = hex_prefix.lower()
         if not digits or len(digits) > 2 * ID_BYTES or not set(digits) <= set("0123456789abcdef"):
             return []

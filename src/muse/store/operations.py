@@ -63,7 +63,7 @@ class OperationLog:
             if not rows:
                 return
             for head, group in groupby(rows, key=lambda row: row[:4]):
-                yield Operation(*head, [Change(*row[4:]) for row in group])
+                yield Operation._make((*head, [Change._make(row[4:]) for row in group]))
             before = rows[-1][0]
 
     def get(self, operation_id: int) -> Operation:
@@ -77,8 +77,9 @@ class OperationLog:
     def undo(self, transaction: Transaction, operation_id: int | None = None) -> Undone:
         """Move all refs of an operation back when the transaction commits.
 
-        Without an id it is the newest operation that is neither an undo nor undone; refs of remotes
-        stay, since they say what the other side has. The transaction fails with `stale-head` if a ref has moved since.
+        Without an id it is the newest operation that is neither an undo nor undone. Refs of remotes
+        stay: they say what the other side has. The transaction fails with `stale-head` if a ref
+        has moved since.
         """
         if operation_id is None:
             operation = self._find(redo=False)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from muse.errors import NotFound, UsageError
 from muse.objects.ids import Kind
+from muse.wire import refnames
 
 if TYPE_CHECKING:
     from muse.store.database import Database
@@ -15,21 +16,24 @@ if TYPE_CHECKING:
 SYMBOLIC = 0
 """Stands for a kind where HEAD names a branch instead of a commit."""
 
-_NAMESPACES = ("heads/", "tags/", "remotes/")
-_FORBIDDEN = frozenset(" ~^:?*[\\\x7f")
-MAX_NAME_BYTES = 1024
+REMOTES = "remotes/"
+_COLUMNS = 'name, target, kind, "commit"'
 
 
 class Ref(NamedTuple):
-    """`name` as in `heads/main`; `kind` says whether the target is a commit or an annotated tag (or, from Git, anything)."""
+    """`name` as in `heads/main`; `kind` says what the target is: a commit, a tag or, from Git, anything.
+
+    `commit` is the target, or what the annotated tag leads to; None if that is no commit.
+    """
 
     name: str
     target: bytes
     kind: Kind
+    commit: bytes | None
 
 
 class Head(NamedTuple):
-    """What is checked out: `branch` is None when HEAD is detached, `target` when the branch has no commit yet."""
+    """What is checked out; `branch` is None when HEAD is detached, `target` when there is no commit yet."""
 
     branch: str | None
     target: bytes | None
@@ -41,30 +45,23 @@ class Head(NamedTuple):
 
 
 def check_ref_name(name: str) -> None:
-    """Raise `bad-name` unless `name` is `heads/…`, `tags/…` or `remotes/…` and Git would take the rest."""
-    reason = _reason(name)
-    if reason is not None:
-        raise UsageError("bad-name", f"{name!r} may not be the name of a ref: {reason}")
+    """Raise `bad-name` unless `name` is a branch or tag, or one of a remote: `remotes/origin/heads/main`."""
+    rest = name
+    if name.startswith(REMOTES):
+        remote, _, rest = name[len(REMOTES) :].partition("/")
+        check_remote_name(remote)
+    refnames.check_ref_name(rest)
 
 
-def _reason(name: str) -> str | None:
-    if not name.startswith(_NAMESPACES):
-        return "it begins with none of heads/, tags/ and remotes/"
-    try:
-        if len(name.encode()) > MAX_NAME_BYTES:
-            return f"it is longer than {MAX_NAME_BYTES} bytes"
-    except UnicodeEncodeError:
-        return "it is not valid Unicode"
-    if ".." in name or "@{" in name or name.endswith("."):
-        return 'it holds ".." or "@{" or ends with "."'
-    if not _FORBIDDEN.isdisjoint(name) or any(char < " " for char in name):
-        return "it holds a space, a control character or one of ~ ^ : ? * [ \\"
-    for part in name.split("/"):
-        if not part or part.startswith(".") or part.endswith(".lock"):
-            return 'a part of it is empty, begins with "." or ends with ".lock"'
-        if part == "@" or part.startswith("-"):
-            return 'a part of it is "@" or begins with "-"'
-    return None
+def check_remote_name(name: str) -> None:
+    """Raise `bad-name` unless `name` can be the name of a remote: letters, digits, `.`, `_` and `-`."""
+    plain = name.replace(".", "").replace("_", "").replace("-", "")
+    if not plain.isalnum() or not name.isascii() or name.startswith((".", "-")) or len(name) > 100:
+        raise UsageError(
+            "bad-name",
+            f"{name[:300]!r} may not be the name of a remote",
+            hint="use letters, digits, dashes, dots and underscores",
+        )
 
 
 class Refs:
@@ -75,21 +72,22 @@ class Refs:
         self._database = database
 
     def get(self, name: str) -> Ref | None:
-        row = self._database.find_row("SELECT name, target, kind FROM refs WHERE name = ?", (name,))
-        return None if row is None else Ref(row[0], row[1], Kind(row[2]))
+        row = self._database.find_row(f"SELECT {_COLUMNS} FROM refs WHERE name = ?", (name,))
+        return None if row is None else Ref(row[0], row[1], Kind(row[2]), row[3])
 
     def iter(self, prefix: str = "") -> Iterator[Ref]:
         """Yield the refs whose names begin with `prefix`, sorted by name."""
         rows = self._database.load_rows(
-            "SELECT name, target, kind FROM refs WHERE substr(name, 1, ?) = ? ORDER BY name",
+            f"SELECT {_COLUMNS} FROM refs WHERE substr(name, 1, ?) = ? ORDER BY name",
             (len(prefix), prefix),
         )
-        for name, target, kind in rows:
-            yield Ref(name, target, Kind(kind))
+        for name, target, kind, commit in rows:
+            yield Ref(name, target, Kind(kind), commit)
 
     def head(self) -> Head:
         row = self._database.find_row(
-            "SELECT head.ref, coalesce(refs.target, head.target) FROM head LEFT JOIN refs ON refs.name = head.ref"
+            "SELECT head.ref, coalesce(refs.target, head.target) FROM head"
+            " LEFT JOIN refs ON refs.name = head.ref"
         )
         ref, target = row if row is not None else ("heads/main", None)
         return Head(None if ref is None else ref.removeprefix("heads/"), target)

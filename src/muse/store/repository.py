@@ -33,7 +33,7 @@ LOCK = "lock"
 
 
 class Repository:
-    """Everything about one repository. Reading is safe from several threads, writing goes through `transaction`.
+    """One repository, open. Reading is safe from several threads, writing goes through `transaction`.
 
     `clock` gives the time of operations, in seconds since 1970.
     """
@@ -60,8 +60,8 @@ class Repository:
         self._transaction: Transaction | None = None
 
     @classmethod
-    def init(cls, path: Path, initial_branch: str = "main", *, user_config: Path | None = None) -> Repository:
-        """Make a repository in `path`, which is created if need be; all of it or nothing. Raises `already-exists`."""
+    def init(cls, path: Path, initial_branch: str = "main", user_config: Path | None = None) -> Repository:
+        """Make a repository in `path`, all of it or nothing; raises `already-exists`."""
         check_ref_name(f"heads/{initial_branch}")
         path = Path(path).absolute()
         folder = path / FOLDER
@@ -89,10 +89,10 @@ class Repository:
             if folder.exists():
                 raise Conflict("already-exists", f'"{path}" holds a repository already') from None
             raise os_failure(error, path) from error
-        return cls.open(path, user_config=user_config)
+        return cls.open(path, user_config)
 
     @classmethod
-    def open(cls, path: Path, *, user_config: Path | None = None) -> Repository:
+    def open(cls, path: Path, user_config: Path | None = None) -> Repository:
         """Open the repository whose work tree is exactly `path`.
 
         Raises `not-a-repository`, `corrupt-database`, `unsupported-store`.
@@ -103,12 +103,12 @@ class Repository:
         return cls(path, Database.open(path / FOLDER / DATABASE), user_config)
 
     @classmethod
-    def find(cls, start: Path, *, user_config: Path | None = None) -> Repository:
+    def find(cls, start: Path, user_config: Path | None = None) -> Repository:
         """Open the repository that `start` is in; raises `not-a-repository`."""
         start = Path(start).absolute()
         for path in (start, *start.parents):
             if (path / FOLDER).is_dir():
-                return cls.open(path, user_config=user_config)
+                return cls.open(path, user_config)
         raise _not_a_repository(start)
 
     def transaction(self, operation: str | None = None) -> Transaction:

@@ -13,8 +13,8 @@ from muse.store.failure import os_failure
 from muse.store.locks import try_lock
 
 TARGET_BYTES = 64 << 20
-"""No record is begun beyond this. Clean-up rewrites whole segments and a rebuild stops at the first torn record
-of one, so they stay small against a repository; and a thousand of them hold 64 GB."""
+"""No record is begun beyond this. Clean-up rewrites whole segments, and a rebuild stops at the first torn
+record of one, so they stay small against a repository; yet a thousand of them hold 64 GB."""
 BUFFER_BYTES = 4 << 20
 MAX_OPEN_FILES = 64
 SUFFIX = ".seg"
@@ -93,8 +93,8 @@ class SegmentWriter:
     def resume(cls, folder: Path, number: int, load_end: Callable[[], int]) -> SegmentWriter | None:
         """Lock a segment to append to it; None when it is in use or a crash left bytes behind the named ones.
 
-        `load_end` says, once the lock is held, where the named bytes stop. Left bytes may be half a record; they stay
-        the last of their segment, so that a rebuild can read every record before them.
+        `load_end` says, once the lock is held, where the named bytes stop. Left bytes may be half a record;
+        they stay the last of their segment, so that a rebuild can read every record before them.
         """
         path = segment_path(folder, number)
         try:
@@ -159,7 +159,7 @@ class SegmentWriter:
         self._synced = self.end
 
     def roll_back(self, end: int) -> None:
-        """Drop everything after `end`, which nothing names; raises nothing: what cannot be cut off stays unnamed."""
+        """Drop everything after `end`, which nothing names; what cannot be cut off stays unnamed."""
         self._buffer.clear()
         self._failure = None
         self._written = self._synced = self.end = max(end, HEAD.size)

@@ -116,7 +116,7 @@ class Settings:
             raise UsageError("bad-setting", f'"{key}" is "{value}"; it must be a whole number') from None
 
     def set(self, key: str, value: str | None, transaction: Transaction | None = None) -> None:
-        """Set a value of this repository, or remove it with None; at once, or when the transaction commits."""
+        """Set a value of this repository, or remove it with None; at once or with the transaction."""
         check_key(key)
         if transaction is None:
             with self._repository.transaction() as own:

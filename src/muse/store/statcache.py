@@ -1,7 +1,7 @@
 """The stat cache: what the work tree's files looked like when they were hashed, one row per directory.
 
-What a row holds is the work tree's business. A clean-up that removes objects empties it: a row may name a blob that
-no ref reaches.
+What a row holds is the work tree's business. A clean-up that removes objects empties it: a row may name a
+blob that no ref reaches.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Transactions: the single way to write to a repository.
 
-Records go to a segment as they come. At the end the segment is synced, and then one transaction of the database
-names the records, moves the refs and writes the operation log; before it, nothing is visible to anybody else.
+Records go to a segment as they come. At the end the segment is synced, and then one transaction of the
+database names the records, moves the refs and writes the operation log; before it, nobody else sees anything.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from muse.errors import Conflict, CorruptStore, InternalError, InvalidData, NotFound, UsageError
 from muse.history.walk import Node
-from muse.objects.commit import decode_commit
+from muse.objects.commit import decode_commit, decode_tag
 from muse.objects.ids import ID_BYTES, Kind, format_id, hash_bytes
 from muse.packs.pack import PackedObject
 from muse.packs.record import HEADER, WORTH_A_PREFIX_BYTES, Encoding, Record, decode_object, encode_object
@@ -27,7 +27,7 @@ MAX_DEPTH = 16
 """Bases below an object: reading one decodes at most so many, 0.5 ms for 8 KB each."""
 FLUSH_ROWS = 50_000
 FLUSH_BYTES = 256 << 20
-"""From either on a transaction names what it has: rows in memory stay below 20 MB, and a crash repeats 256 MiB."""
+"""From either on a transaction names what it has: 20 MB of rows in memory; a crash repeats 256 MiB."""
 
 RefValue = tuple[bytes | None, int]
 """Target and kind; for HEAD on a branch the branch's full name and `SYMBOLIC`."""
@@ -36,8 +36,8 @@ RefValue = tuple[bytes | None, int]
 class Transaction:
     """Collects objects and changes of refs, and commits them when its `with` block ends without an exception.
 
-    Made by `Repository.transaction`; one at a time per `Repository`, not for several threads. Objects put are readable
-    through `load` at once.
+    Made by `Repository.transaction`; one at a time per `Repository`, not for several threads. Objects put are
+    readable through `load` at once.
     """
 
     def __init__(self, repository: Repository, operation: str | None) -> None:
@@ -104,7 +104,7 @@ class Transaction:
     def put_record(self, object_id: bytes, record: Record) -> None:
         """Store an object in the form in which it was received; the caller has verified its id.
 
-        Raises `missing-objects` when its base, or a parent of a commit, is neither here nor in this transaction.
+        Raises `missing-objects` when its base, or a parent of a commit, is not here.
         """
         kind = Kind(record.kind)
         if self._objects.find_location(kind, object_id) is not None:
@@ -137,7 +137,7 @@ class Transaction:
     def adopt_pack(self, path: Path, objects: Sequence[PackedObject]) -> None:
         """Make a verified pack file a segment: it is moved into the store, not copied.
 
-        `objects` is what `verify_pack` returned, in file order; bases and parents are in the pack or here already.
+        `objects` is what `verify_pack` returned; bases and parents are here already or earlier in the pack.
         """
         end = 0
         for packed in objects:
@@ -211,8 +211,8 @@ class Transaction:
     ) -> None:
         """Let a ref point at `target`, or delete it with None.
 
-        With `expected` given, the transaction fails with `stale-head` if at its end the ref has any other value (None: is
-        there). The target must be in the repository by then (`unknown-object`).
+        With `expected` given, the transaction fails with `stale-head` if at its end the ref has another value
+        (None: if it exists). The target must be in the repository by then (`unknown-object`).
         """
         check_ref_name(name)
         guard: RefValue | EllipsisType = ... if isinstance(expected, EllipsisType) else (expected, int(kind))
@@ -247,8 +247,9 @@ class Transaction:
     ) -> None:
         """Run a statement for each row when the transaction commits; for the modules of this room alone.
 
-        Statements run in the order in which they were first given. `early` rows speak of objects only, and are written
-        whenever those are flushed. A transaction of rows that need not be `durable` does not wait for the disk.
+        Statements run in the order in which they were first given. `early` rows speak of objects only, and
+        are written whenever those are flushed. A transaction of rows that need not be `durable` does not wait
+        for the disk.
         """
         self._durable |= durable
         (self._early_rows if early else self._rows).setdefault(sql, []).extend(rows)
@@ -256,7 +257,7 @@ class Transaction:
     def flush(self) -> None:
         """Make the objects put so far durable and visible; refs and all else wait for the end.
 
-        Happens by itself every 50,000 objects or 256 MiB. What is flushed stays if the transaction fails later.
+        Happens by itself every 50,000 objects or 256 MiB. What is flushed stays if the transaction fails.
         """
         self._commit(final=False)
 
@@ -360,8 +361,18 @@ class Transaction:
             self._database.execute("DELETE FROM refs WHERE name = ?", (name,))
         else:
             self._check_present(name, target, kind)
-            self._database.execute("INSERT OR REPLACE INTO refs VALUES (?, ?, ?)", (name, target, kind))
+            self._database.execute(
+                "INSERT OR REPLACE INTO refs VALUES (?, ?, ?, ?)",
+                (name, target, kind, self._commit_behind(target, kind)),
+            )
         return name, old, value
+
+    def _commit_behind(self, target: bytes, kind: int) -> bytes | None:
+        """Follow annotated tags; None where they lead to something else than a commit."""
+        while kind == Kind.TAG:
+            tag = decode_tag(self.load(Kind.TAG, target))
+            target, kind = tag.target, tag.target_kind
+        return target if kind == Kind.COMMIT else None
 
     def _write_head(
         self, value: RefValue, expected: RefValue | EllipsisType
