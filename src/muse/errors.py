@@ -156,6 +156,7 @@ class AccessDenied(MuseError):
         "wrong-scope": "the token is not allowed to do this",
         "permission-denied": "you may see this but not do that",
         "bad-upload-url": "an upload or download address is wrong or has expired",
+        "bad-form": "a form of the web pages is too old or was sent from elsewhere",
     }
 
 
@@ -194,6 +195,7 @@ class Environment(MuseError):
         "locked": "another process works on this repository",
         "io-error": "the operating system reported an error",
         "git-missing": "the git program is not installed",
+        "address-in-use": "another program listens on that address and port",
     }
 
 
