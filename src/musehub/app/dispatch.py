@@ -17,6 +17,9 @@ from muse.errors import LimitReached
 from musehub.app.errors import send_error, to_muse_error
 from musehub.wire_http.route import RawHandler, RawRoute
 
+# How long a cancelled request may take to give back what it holds.
+_CANCEL_S = 2.0
+
 
 class HubApp:
     """An ASGI application; `drain` makes it refuse new requests and waits for the running ones."""
@@ -27,7 +30,7 @@ class HubApp:
         for route in routes:
             pattern = compile_path(route.path)
             self._routes.setdefault(route.method.upper(), []).append((pattern, route.handler))
-        self._running = 0
+        self._running: set[asyncio.Task[object] | None] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self.draining = False
@@ -36,7 +39,8 @@ class HubApp:
         if str(scope["type"]) != "http":
             await self._inner(scope, receive, send)
             return
-        self._running += 1
+        task = asyncio.current_task()
+        self._running.add(task)
         self._idle.clear()
         try:
             if self.draining:
@@ -45,16 +49,22 @@ class HubApp:
                 return
             await self._handle(scope, receive, send)
         finally:
-            self._running -= 1
+            self._running.discard(task)
             if not self._running:
                 self._idle.set()
 
     async def drain(self, grace_s: float) -> bool:
-        """Refuse new requests; whether the running ones ended within `grace_s`."""
+        """Refuse new requests; whether the running ones ended within `grace_s`. Those that did not
+        are cancelled, and have ended when this returns."""
         self.draining = True
         try:
             await asyncio.wait_for(self._idle.wait(), grace_s)
         except TimeoutError:
+            left = {task for task in self._running if task is not None}
+            for task in left:
+                task.cancel()
+            if left:
+                await asyncio.wait(left, timeout=_CANCEL_S)
             return False
         return True
 

@@ -1,0 +1,90 @@
+"""The HTTP server: Granian inside this process's own event loop; see docs/decisions on the HTTP server."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+from typing import Any
+
+from granian.constants import HTTPModes, Interfaces
+from granian.net import SocketHolder
+from granian.server.embed import Server
+
+from muse.errors import Environment
+from musehub.app.dispatch import HubApp
+
+logger = logging.getLogger("musehub")
+_BACKLOG = 1024
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """A bound TCP socket; port 0 gives a free one. Raises Environment("address-in-use")."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise Environment(
+                "address-in-use",
+                f"another program listens on {host}:{port}",
+                hint="stop it, or choose another port with --port (0 picks a free one)",
+            ) from None
+        raise Environment(
+            "io-error", f"cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}"
+        ) from None
+    listener.setblocking(False)
+    return listener
+
+
+def socket_url(listener: socket.socket) -> str:
+    """`http://HOST:PORT` of a bound socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _ServerOnSocket(Server):
+    """Granian on a socket that is bound already.
+
+    Left to itself Granian binds with SO_REUSEPORT, so that a second hub would silently share the
+    port, and cannot tell which port 0 became.
+    """
+
+    def __init__(self, app: HubApp, listener: socket.socket) -> None:
+        self._listener = listener
+        super().__init__(
+            app,
+            interface=Interfaces.ASGI,
+            http=HTTPModes.http1,
+            websockets=False,
+            backlog=_BACKLOG,
+            log_enabled=False,
+        )
+
+    def _init_shared_socket(self) -> None:
+        self._ssp = None
+        self._shd = SocketHolder(self._listener.fileno(), False, _BACKLOG)  # type: ignore[call-arg]
+
+
+class RunningServer:
+    """Serves `app` on `listener` until `stop`."""
+
+    def __init__(self, app: HubApp, listener: socket.socket) -> None:
+        self._app = app
+        self._server: Any = _ServerOnSocket(app, listener)
+        self._task: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Serve until `stop` was called."""
+        await self._server.serve()
+
+    async def stop(self, grace_s: float) -> None:
+        """Refuse new requests, let running ones end within `grace_s`, cancel the rest, then stop."""
+        if not await self._app.drain(grace_s):
+            logger.warning("requests were cut off after %s s", grace_s)
+        self._server.stop()

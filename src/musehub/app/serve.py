@@ -1,0 +1,97 @@
+"""Running a hub: database ready, first administrator, socket, server, orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from muse.errors import Conflict
+from musehub.accounts.passwords import make_password
+from musehub.accounts.service import open_accounts
+from musehub.app.compose import create_app
+from musehub.app.listen import RunningServer, open_socket, socket_url
+from musehub.db import migrate
+from musehub.db.engine import Database, open_database
+from musehub.db.instants import Clock, utc_now
+from musehub.settings import Settings
+
+FIRST_ADMIN = "admin"
+
+
+class Started(NamedTuple):
+    """What is known once the hub listens."""
+
+    url: str
+    admin_password: str | None
+    """The password of the administrator that this start created; it is kept nowhere else."""
+
+
+async def serve(settings: Settings, announce: Callable[[Started], None], clock: Clock = utc_now) -> None:
+    """Serve until SIGTERM or SIGINT; `announce` is called once, when requests are accepted."""
+    listener = open_socket(settings.host, settings.port)
+    with listener:
+        url = socket_url(listener)
+        settings = msgspec.structs.replace(
+            settings, port=listener.getsockname()[1], public_url=settings.public_url or url
+        )
+        database = open_database(settings)
+        try:
+            await prepare_database(settings, database)
+            password = await create_first_admin(settings, database, clock)
+        except BaseException:
+            await database.close()
+            raise
+        # From here on the application's lifespan owns the database.
+        server = RunningServer(create_app(settings, database=database, clock=clock), listener)
+        loop = asyncio.get_running_loop()
+        stopping: list[asyncio.Task[None]] = []
+
+        def ask_to_stop() -> None:
+            # The second signal does not wait for anybody.
+            grace_s = 0.0 if stopping else settings.shutdown_grace_s
+            stopping.append(loop.create_task(server.stop(grace_s)))
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, ask_to_stop)
+        # The socket listens already, so whoever reads the announcement can connect at once.
+        announce(Started(url, password))
+        await server.run()
+
+
+async def prepare_database(settings: Settings, database: Database) -> None:
+    """Migrate an embedded database; refuse an external one whose tables are not those of this version."""
+    if settings.embedded_database:
+        await migrate.upgrade(database)
+    else:
+        await migrate.check_up_to_date(database)
+
+
+async def create_first_admin(settings: Settings, database: Database, clock: Clock) -> str | None:
+    """In a hub without users, make one who may do everything; returns the password."""
+    accounts = open_accounts(database, settings, clock)
+    if await accounts.users.count():
+        return None
+    password = make_password()
+    try:
+        await accounts.users.create(FIRST_ADMIN, password=password, is_admin=True)
+    except Conflict:  # another process of the same hub was faster
+        return None
+    return password
+
+
+def run(settings: Settings, announce: Callable[[Started], None]) -> None:
+    """`serve` in an event loop of its own; uses uvloop where it is installed."""
+    try:
+        import uvloop  # type: ignore[import-not-found, unused-ignore]
+
+        loop_factory = uvloop.new_event_loop
+    except ImportError:
+        loop_factory = None
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(serve(settings, announce))
+    sys.stdout.flush()

@@ -1,0 +1,1 @@
+"""The `musehub` command: one thin file per subcommand."""

@@ -1,0 +1,67 @@
+"""What commands share: the settings of a command line, the opened database, output."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from muse.errors import UsageError
+from musehub.settings import Settings, load_settings
+
+Subparsers = Any
+"""argparse does not export the type of what `add_subparsers` returns."""
+
+T = TypeVar("T")
+
+
+def read_settings(args: argparse.Namespace) -> Settings:
+    """The settings of this command line, with its environment and file."""
+    flags: dict[str, Any] = {"data_dir": args.data, "database_url": args.database_url}
+    for name in ("host", "port", "public_url", "store_url"):
+        flags[name] = getattr(args, name, None)
+    for pair in args.set:
+        name, separator, value = pair.partition("=")
+        if not separator:
+            raise UsageError("bad-setting", f'"--set {pair}" is not of the form NAME=VALUE')
+        flags[name.strip()] = value
+    return load_settings(flags, config_file=Path(args.config) if args.config else None)
+
+
+@asynccontextmanager
+async def opened_accounts(args: argparse.Namespace) -> AsyncIterator[Any]:
+    """The hub's accounts, on its database, also while it is being served."""
+    # Litestar and SQLAlchemy take a while to import; --help and mistakes need neither.
+    from musehub.accounts.service import open_accounts
+    from musehub.app.serve import prepare_database
+    from musehub.db.engine import open_database
+    from musehub.db.instants import utc_now
+
+    settings = read_settings(args)
+    database = open_database(settings)
+    try:
+        await prepare_database(settings, database)
+        yield open_accounts(database, settings, utc_now)
+    finally:
+        await database.close()
+
+
+def run_with_accounts(args: argparse.Namespace, work: Callable[[Any], Awaitable[T]]) -> T:
+    """Run `work(accounts)` to its end."""
+
+    async def main() -> T:
+        async with opened_accounts(args) as accounts:
+            return await work(accounts)
+
+    return asyncio.run(main())
+
+
+def print_json(value: Any) -> None:
+    """Write a value, structs included, as one line of JSON."""
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")

@@ -1,0 +1,72 @@
+"""`musehub serve`: run the hub."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+from musehub.cli.context import Subparsers, print_json, read_settings
+
+if TYPE_CHECKING:
+    from musehub.app.serve import Started
+
+_EPILOG = """example:
+  musehub serve --data /srv/musehub --host 0.0.0.0 --public-url https://hub.example.org"""
+
+
+def add_parser(commands: Subparsers, common: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "serve",
+        parents=[common],
+        help="run the hub",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Run the hub until Ctrl-C or SIGTERM. Without any setting it keeps everything in "
+        "the data folder. The first line on stdout is `musehub: listening on URL`.",
+    )
+    parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", help="port to listen on, 0 for a free one (default: 1337)")
+    parser.add_argument("--public-url", metavar="URL", help="address under which clients reach this hub")
+    parser.add_argument("--store-url", metavar="URL", help="another object store than the embedded one")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    settings = read_settings(args)
+    from musehub.app.serve import run as run_hub
+
+    logging.basicConfig(
+        level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("musehub").setLevel(logging.INFO)
+
+    def announce(started: Started) -> None:
+        if args.json:
+            print_json({"url": started.url, "admin": _admin(started)})
+        else:
+            print(_announcement(started))
+        sys.stdout.flush()
+
+    run_hub(settings, announce)
+
+
+def _admin(started: Started) -> dict[str, str] | None:
+    from musehub.app.serve import FIRST_ADMIN
+
+    if started.admin_password is None:
+        return None
+    return {"name": FIRST_ADMIN, "password": started.admin_password}
+
+
+def _announcement(started: Started) -> str:
+    lines = [f"musehub: listening on {started.url}"]
+    admin = _admin(started)
+    if admin is not None:
+        lines += [
+            f'musehub: created the administrator "{admin["name"]}" with the password {admin["password"]}',
+            f"musehub: log in with `muse auth login {started.url} --user {admin['name']}`",
+            "musehub: the password is shown only now; `musehub user passwd` sets another",
+        ]
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Bringing a database to the tables of this version; Alembic scripts in `versions/`, run from here."""
