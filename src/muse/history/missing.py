@@ -10,7 +10,7 @@ from muse.history.walk import Graph, iter_commits
 from muse.objects.chunks import decode_chunks
 from muse.objects.ids import Kind
 from muse.objects.references import target_kind
-from muse.objects.tree import DIRECTORY, Entry
+from muse.objects.tree import BLOB_KINDS, CHUNKED_KINDS, DIRECTORY, Entry
 
 
 class NewObjects(NamedTuple):
@@ -43,44 +43,48 @@ def find_new_objects(
     for node in nodes:
         parent_trees = [graph(parent).tree for parent in node.parents] if haves else []
         search.visit_directory(node.tree, parent_trees)
-    return NewObjects([node.id for node in nodes], search.metadata, search.blobs, search.had)
+    return NewObjects([node.id for node in nodes], search.metadata, search.blobs, search.find_had())
 
 
 class _Search:
+    """Collects what is new; one set of seen ids per kind, since most look-ups answer "seen"."""
+
     def __init__(self, load: Load) -> None:
         self._load = load
-        self._seen: set[tuple[Kind, bytes]] = set()
+        self._trees: set[bytes] = set()
+        self._lists: set[bytes] = set()
+        self._blobs: set[bytes] = set()
         self.metadata: list[tuple[Kind, bytes]] = []
         self.blobs: list[bytes] = []
-        self.had: set[tuple[Kind, bytes]] = set()
+        self._beside: set[tuple[Kind, bytes]] = set()
 
-    def _is_new(self, kind: Kind, object_id: bytes) -> bool:
-        key = (kind, object_id)
-        if key in self._seen:
-            return False
-        self._seen.add(key)
-        return True
-
-    def _note_had(self, keys: Iterable[tuple[Kind, bytes]]) -> None:
-        """Note what parents have: what is not new among it is in the `haves`."""
-        self.had.update(key for key in keys if key not in self._seen)
+    def find_had(self) -> set[tuple[Kind, bytes]]:
+        """Return what stood beside something new and is not new itself, so the `haves` hold it."""
+        new = {Kind.TREE: self._trees, Kind.CHUNKS: self._lists, Kind.BLOB: self._blobs}
+        return {(kind, object_id) for kind, object_id in self._beside if object_id not in new[kind]}
 
     def visit_directory(self, tree_id: bytes, old_ids: list[bytes]) -> None:
-        if tree_id in old_ids or (Kind.TREE, tree_id) in self._seen:
+        if tree_id in old_ids or tree_id in self._trees:
             return
         nodes = Nodes(self._load, tree_id)
         olds = [Nodes(self._load, old) for old in old_ids]
         known = {page.id for old in olds for level in (old.leaves, *old.levels) for page in level}
-        self._note_had((Kind.TREE, page) for page in known)
         before = _entries_gone(nodes, olds)
-        beside = {(target_kind(entry), entry.id) for entries in before.values() for entry in entries}
+        beside = {
+            (kind, entry.id)
+            for entries in before.values()
+            for entry in entries
+            if (kind := target_kind(entry)) is not None
+        }
+        self._beside |= beside
+        self._beside.update((Kind.TREE, page_id) for page_id in known)
         for leaf in nodes.leaves:
-            if leaf.id in known or (Kind.TREE, leaf.id) in self._seen:
-                continue
-            for entry in nodes.entries(leaf):
-                if (target_kind(entry), entry.id) not in beside:
-                    self._visit_entry(entry, before.get(entry.name, []))
-            self._add_tree(leaf.id)
+            if leaf.id not in known and leaf.id not in self._trees:
+                entries = nodes.entries(leaf)
+                if beside:
+                    entries = [entry for entry in entries if (target_kind(entry), entry.id) not in beside]
+                self._visit_entries(entries, before)
+                self._add_tree(leaf.id)
         for level in nodes.levels:
             for page in level:
                 if page.id not in known:
@@ -89,22 +93,29 @@ class _Search:
             self._add_tree(tree_id)
 
     def _add_tree(self, tree_id: bytes) -> None:
-        if self._is_new(Kind.TREE, tree_id):
+        if tree_id not in self._trees:
+            self._trees.add(tree_id)
             self.metadata.append((Kind.TREE, tree_id))
 
-    def _visit_entry(self, entry: Entry, before: list[Entry]) -> None:
-        kind = target_kind(entry)
-        if entry.kind == DIRECTORY:
-            self.visit_directory(entry.id, [old.id for old in before if old.kind == DIRECTORY])
-        elif kind is Kind.CHUNKS:
-            self._visit_chunks(entry.id, [old.id for old in before if target_kind(old) is Kind.CHUNKS])
-        elif kind is Kind.BLOB and self._is_new(Kind.BLOB, entry.id):
-            self._note_had((Kind.BLOB, old.id) for old in before if target_kind(old) is Kind.BLOB)
-            self.blobs.append(entry.id)
+    def _visit_entries(self, entries: list[Entry], before: dict[str, list[Entry]]) -> None:
+        trees, blobs = self._trees, self._blobs
+        for entry in entries:
+            kind = entry.kind
+            if kind in BLOB_KINDS:
+                if entry.id not in blobs:
+                    blobs.add(entry.id)
+                    self.blobs.append(entry.id)
+            elif kind == DIRECTORY:
+                if entry.id not in trees:
+                    olds = before.get(entry.name, ())
+                    self.visit_directory(entry.id, [old.id for old in olds if old.kind == DIRECTORY])
+            elif kind in CHUNKED_KINDS:
+                olds = before.get(entry.name, ())
+                self._visit_chunks(entry.id, [old.id for old in olds if old.kind in CHUNKED_KINDS])
 
     def _visit_chunks(self, root: bytes, old_roots: list[bytes]) -> None:
         known = {key for old in old_roots for key in ((Kind.CHUNKS, old), *self._iter_chunk_keys(old))}
-        self._note_had(key for key in known if key[0] is Kind.CHUNKS)
+        self._beside |= known
         self._visit_chunk_node(root, known)
 
     def _iter_chunk_keys(self, root: bytes) -> list[tuple[Kind, bytes]]:
@@ -118,13 +129,15 @@ class _Search:
         ]
 
     def _visit_chunk_node(self, node_id: bytes, known: set[tuple[Kind, bytes]]) -> None:
-        if (Kind.CHUNKS, node_id) in known or not self._is_new(Kind.CHUNKS, node_id):
+        if node_id in self._lists or (Kind.CHUNKS, node_id) in known:
             return
+        self._lists.add(node_id)
         node = decode_chunks(self._load(Kind.CHUNKS, node_id))
         for chunk in node.chunks:
             if node.level:
                 self._visit_chunk_node(chunk.id, known)
-            elif (Kind.BLOB, chunk.id) not in known and self._is_new(Kind.BLOB, chunk.id):
+            elif chunk.id not in self._blobs and (Kind.BLOB, chunk.id) not in known:
+                self._blobs.add(chunk.id)
                 self.blobs.append(chunk.id)
         self.metadata.append((Kind.CHUNKS, node_id))
 
