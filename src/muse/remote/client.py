@@ -12,7 +12,7 @@ from muse.errors import LimitReached, MuseError, RemoteFailure, from_json
 from muse.remote.address import Origin, parse_url
 from muse.remote.http import Answer, Body, Connection, Timeouts
 from muse.remote.retry import RETRY_AFTER, Retry
-from muse.wire.frames import ERROR, MEDIA_TYPE, Frame, FrameParser, decode_error
+from muse.wire.frames import ERROR, MEDIA_TYPE, PROGRESS, RESULT, Frame, FrameParser, decode_error
 
 if TYPE_CHECKING:
     import ssl
@@ -54,6 +54,7 @@ class HubClient:
         self._token = token
         self._timeouts = timeouts or Timeouts()
         self._tls = tls
+        self._met = False
         self._lock = threading.Lock()
         self._idle: dict[Origin, list[Connection]] = {}
 
@@ -127,6 +128,26 @@ class HubClient:
             except MuseError:
                 raise self.closed_early() from None
 
+    def load_result(
+        self,
+        path: str,
+        content_type: str,
+        body: Replay,
+        show: Callable[[Frame], None] = lambda frame: None,
+    ) -> dict[str, Any]:
+        """POST once and return what the R frame holds; `show` sees the P frames. Raises what an X frame
+        holds.
+        """
+        result = None
+        for frame in self.iter_frames(path, content_type, body):
+            if frame.type == RESULT:
+                result = frame.json()
+            elif frame.type == PROGRESS:
+                show(frame)
+        if result is None:
+            raise self.closed_early()
+        return result
+
     def closed_early(self) -> RemoteFailure:
         """The error of an answer that just ended."""
         return RemoteFailure(
@@ -180,9 +201,13 @@ class HubClient:
                 self.requests += 1
             try:
                 fresh = body() if callable(body) else body
-                return connection, connection.exchange(method, target, headers, fresh, size_bytes)
+                answer = connection.exchange(method, target, headers, fresh, size_bytes)
+                self._met = True
+                return connection, answer
             except BaseException as error:
                 self._give_back(connection)
+                if isinstance(error, RemoteFailure) and error.code == "remote-unreachable" and not self._met:
+                    error.retry = False  # nobody was there from the start: say so at once
                 # A kept connection may have been closed by the other side just now: that says nothing about
                 # the hub.
                 stale = isinstance(error, RemoteFailure) and error.code == "remote-closed"

@@ -44,12 +44,20 @@ class Retry:
                 return work(attempt)
             except MuseError as error:
                 attempt += 1
-                if not error.retry or attempt >= self.attempts:
+                if not self.wait(attempt, error):
                     raise
-                pause = self._pause_s(attempt, error)
-                if pause is None:
-                    raise
-            self._sleep(pause)
+
+    def wait(self, failures: int, error: MuseError) -> bool:
+        """Pause after the `failures`-th failure in a row; False, at once, when there is no sense in another
+        attempt.
+        """
+        if not error.retry or failures >= self.attempts:
+            return False
+        pause = self._pause_s(failures, error)
+        if pause is None:
+            return False
+        self._sleep(pause)
+        return True
 
     def _pause_s(self, attempt: int, error: MuseError) -> float | None:
         asked = error.details.get(RETRY_AFTER)

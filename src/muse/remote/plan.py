@@ -1,0 +1,134 @@
+"""What a push has to send: everything that its targets reach and the hub lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+from muse.history.missing import find_new_objects
+from muse.objects.commit import decode_tag
+from muse.objects.ids import Kind
+from muse.objects.references import iter_references
+from muse.wire.messages import MAX_MISSING_IDS, Ref, encode_missing
+from muse.wire.parsing import split_ids
+
+if TYPE_CHECKING:
+    from muse.remote.client import HubClient
+    from muse.store.repository import Repository
+
+Key = tuple[Kind, bytes]
+
+
+class Plan(NamedTuple):
+    """Objects to send: blobs in any order, then `metadata` children first, then `commits` (and tags) parents
+    first.
+
+    `had` are objects that the hub is known to have and that records may be based on.
+    """
+
+    blobs: list[bytes]
+    metadata: list[Key]
+    commits: list[Key]
+    had: set[Key]
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.blobs or self.metadata or self.commits)
+
+
+def plan_push(repository: Repository, targets: Iterable[Ref], known: Iterable[Ref]) -> Plan:
+    """Plan from what the remote was last seen to have; `known` refs that are not here are left out.
+
+    No request is made. Cost and memory: what is new. Raises `missing-object` when the repository lacks
+    something to send.
+    """
+    load = repository.objects.load
+    haves, had_tags = _find_haves(repository, known)
+    commits: list[bytes] = []
+    tags: list[Key] = []
+    others: list[Key] = []
+    for ref in targets:
+        kind, target = ref.kind, ref.target
+        chain: list[Key] = []
+        while kind is Kind.TAG and (kind, target) not in had_tags:
+            chain.append((kind, target))
+            tag = decode_tag(load(kind, target))
+            kind, target = tag.target_kind, tag.target
+        tags += reversed(chain)
+        if kind is Kind.COMMIT:
+            commits.append(target)
+        elif kind is not Kind.TAG:
+            others.append((kind, target))
+    new = find_new_objects(load, repository.graph, commits, haves)
+    blobs, metadata = new.blobs, new.metadata
+    if others:
+        seen = {*metadata, *((Kind.BLOB, blob) for blob in blobs)}
+        for key in others:
+            _add_closure(repository, key, seen, blobs, metadata)
+    sent = [*((Kind.COMMIT, commit) for commit in new.commits), *dict.fromkeys(tags)]
+    return Plan(blobs, metadata, sent, new.had)
+
+
+def _find_haves(repository: Repository, known: Iterable[Ref]) -> tuple[list[bytes], set[Key]]:
+    """Return the commits that the remote has and that are here, and the tags it has."""
+    haves = []
+    tags: set[Key] = set()
+    for ref in known:
+        kind, target = ref.kind, ref.target
+        while kind is Kind.TAG and repository.objects.has(kind, target):
+            tags.add((kind, target))
+            tag = decode_tag(repository.objects.load(kind, target))
+            kind, target = tag.target_kind, tag.target
+        if kind is Kind.COMMIT and repository.objects.find_node(target) is not None:
+            haves.append(target)
+    return haves, tags
+
+
+def _add_closure(
+    repository: Repository, top: Key, seen: set[Key], blobs: list[bytes], metadata: list[Key]
+) -> None:
+    """Add what a tag of a tree or a blob names, children first."""
+    stack = [(top, False)]
+    while stack:
+        key, visited = stack.pop()
+        kind, object_id = key
+        if visited:
+            metadata.append(key)
+        elif key not in seen:
+            seen.add(key)
+            if kind is Kind.BLOB:
+                blobs.append(object_id)
+            else:
+                stack.append((key, True))
+                children = iter_references(kind, repository.objects.load(kind, object_id))
+                stack += ((child, False) for child in children)
+
+
+def remove_recorded(hub: HubClient, path: str, plan: Plan, *, only_blobs: bool = False) -> Plan:
+    """Ask the hub what of a plan it has recorded and return the rest: one request for each kind and million.
+
+    What is recorded there is closed, so nothing below it needs to be asked for or sent.
+    """
+    had = set(plan.had)
+    blobs = _find_missing(hub, path, Kind.BLOB, plan.blobs, had)
+    if only_blobs:
+        return plan._replace(blobs=blobs, had=had)
+    kept: list[list[Key]] = []
+    for keys in (plan.metadata, plan.commits):
+        missing: set[Key] = set()
+        for kind in dict.fromkeys(kind for kind, _ in keys):
+            ids = [object_id for other, object_id in keys if other is kind]
+            missing.update((kind, object_id) for object_id in _find_missing(hub, path, kind, ids, had))
+        kept.append([key for key in keys if key in missing])
+    return Plan(blobs, kept[0], kept[1], had)
+
+
+def _find_missing(hub: HubClient, path: str, kind: Kind, ids: list[bytes], had: set[Key]) -> list[bytes]:
+    missing: list[bytes] = []
+    for start in range(0, len(ids), MAX_MISSING_IDS):
+        part = ids[start : start + MAX_MISSING_IDS]
+        body = hub.load_bytes(f"{path}/push/missing", encode_missing(kind, part), max_bytes=32 * len(part))
+        lacking = set(split_ids(body))
+        missing += (object_id for object_id in part if object_id in lacking)
+        had.update((kind, object_id) for object_id in part if object_id not in lacking)
+    return missing

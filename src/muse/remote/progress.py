@@ -1,0 +1,42 @@
+"""How far something is, for whoever wants to show it; and where its time went."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+Progress = Callable[[str, int, "int | None", str], None]
+"""progress(phase, done, total or None, unit); may be called from several threads, but never from two at once.
+"""
+
+
+def silent(phase: str, done: int, total: int | None, unit: str) -> None:
+    """Show nothing."""
+
+
+class Phase(NamedTuple):
+    name: str
+    seconds: float
+
+
+class Stopwatch:
+    """Cuts a span of time into named phases without gaps; a name that comes back is added up."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._name = ""
+        self._since = clock()
+        self._seconds: dict[str, float] = {}
+
+    def switch(self, name: str) -> None:
+        """End the phase that runs and begin `name`."""
+        now = self._clock()
+        if self._name:
+            self._seconds[self._name] = self._seconds.get(self._name, 0.0) + now - self._since
+        self._name, self._since = name, now
+
+    def stop(self) -> list[Phase]:
+        """End the phase that runs and return all, in the order in which they first came."""
+        self.switch("")
+        return [Phase(name, seconds) for name, seconds in self._seconds.items()]

@@ -1,0 +1,304 @@
+"""Uploads of packs straight to the object store, several at once: presign, PUT, confirm."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from muse.errors import AccessDenied, InvalidData, LimitReached, MuseError, RemoteFailure
+from muse.objects.ids import Kind
+from muse.packs.pack import TARGET_BYTES, PackWriter
+from muse.packs.record import Record
+from muse.remote.client import JSON_TYPE
+from muse.remote.retry import RETRY_AFTER
+from muse.wire.messages import ConfirmRequest, Create, Limits, PresignRequest, SignedRequest
+from muse.wire.parsing import parse_confirm_result, parse_presign_answer
+
+if TYPE_CHECKING:
+    from muse.remote.client import HubClient, OpenAnswer
+    from muse.remote.progress import Progress
+    from muse.remote.records import Outgoing
+
+Parts = Sequence[bytes | memoryview]
+
+MAX_CONCURRENT = 64
+FIRST_CONCURRENT = 4
+MAX_BYTES_IN_FLIGHT = 96 << 20
+"""Packs that are sealed and not confirmed; with the one being built and the interpreter this stays below 256
+MiB.
+"""
+PIECE_BYTES = 256 << 10
+INDEX_RESERVE_BYTES = 64 << 10
+
+
+class Pack(NamedTuple):
+    """A sealed pack. `leans_on_earlier`: it holds differences from objects in packs before it."""
+
+    digest: bytes
+    parts: Parts
+    size_bytes: int
+    objects: int
+    leans_on_earlier: bool
+
+
+class Uploaded(NamedTuple):
+    packs: int
+    objects: int
+    size_bytes: int
+
+
+def iter_packs(records: Iterable[tuple[bytes, Record]], outgoing: Outgoing, limits: Limits) -> Iterator[Pack]:
+    """Seal the blobs into packs of about `TARGET_BYTES`, fewer bytes where the hub takes less."""
+    target = min(TARGET_BYTES, limits.pack_max_bytes - INDEX_RESERVE_BYTES)
+    writer = PackWriter()
+    inside: set[bytes] = set()
+    leans = False
+    for object_id, record in records:
+        if len(writer) and writer.size_bytes + record.size_bytes > target:
+            yield _seal(writer, leans)
+            writer, inside, leans = PackWriter(), set(), False
+        writer.add(object_id, record)
+        inside.add(object_id)
+        if record.base is not None and record.base not in inside:
+            leans = leans or outgoing.was_sent(Kind.BLOB, record.base)
+    if len(writer):
+        yield _seal(writer, leans)
+
+
+def _seal(writer: PackWriter, leans: bool) -> Pack:
+    digest, parts = writer.seal()
+    return Pack(digest, parts, sum(map(len, parts)), len(writer), leans)
+
+
+class Uploader:
+    """Sends packs in threads of its own. `submit` waits while too much is in flight; `finish` until all is
+    confirmed.
+
+    How many go at once adapts: one more for every round that went well, half after a failure that a retry may
+    cure. Leave the `with` block with an exception and what is in flight is given up. Both methods raise what
+    made a pack fail for good.
+    """
+
+    def __init__(
+        self,
+        hub: HubClient,
+        path: str,
+        push_id: bytes,
+        create: Create | None,
+        progress: Progress,
+        max_bytes_in_flight: int = MAX_BYTES_IN_FLIGHT,
+    ) -> None:
+        self._hub = hub
+        self._path = path
+        self._push_id = push_id
+        self._create = create
+        self._progress = progress
+        self._max_bytes_in_flight = max_bytes_in_flight
+        self._changed = threading.Condition()
+        self._queue: deque[tuple[int, Pack]] = deque()
+        self._submitted = 0
+        self._confirmed: set[int] = set()
+        self._first_unconfirmed = 0
+        self._threads = 0
+        self._busy = 0
+        self._width = float(FIRST_CONCURRENT)
+        self._bytes_in_flight = 0
+        self._bytes_sent = 0
+        self._bytes_sealed = 0
+        self._all_sealed = False
+        self._failure: BaseException | None = None
+        self._closed = False
+        self._done = Uploaded(0, 0, 0)
+
+    def __enter__(self) -> Uploader:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        with self._changed:
+            self._closed = True
+            if error is not None and self._failure is None:
+                self._failure = error
+            self._changed.notify_all()
+
+    def submit(self, pack: Pack) -> None:
+        """Take a pack; returns when there is room for the next."""
+        with self._changed:
+            self._check()
+            self._queue.append((self._submitted, pack))
+            self._submitted += 1
+            self._bytes_in_flight += pack.size_bytes
+            self._bytes_sealed += pack.size_bytes
+            self._start_threads()
+            self._changed.notify_all()
+            while self._failure is None and self._bytes_in_flight >= self._max_bytes_in_flight:
+                self._changed.wait()
+            self._check()
+
+    def finish(self) -> Uploaded:
+        """Wait until every pack is confirmed; returns what was sent, packs that were stored before included."""
+        with self._changed:
+            self._all_sealed = True
+            while self._failure is None and len(self._confirmed) < self._submitted:
+                self._changed.wait()
+            self._check()
+            return self._done
+
+    def _start_threads(self) -> None:
+        wanted = min(MAX_CONCURRENT, int(self._width), self._busy + len(self._queue))
+        while self._threads < wanted:
+            self._threads += 1
+            threading.Thread(target=self._work, name="upload", daemon=True).start()
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    # ---- in the threads
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while not self._closed and not (self._queue and self._busy < self._width):
+                    self._changed.wait()
+                if self._closed:
+                    self._threads -= 1
+                    return
+                number, pack = self._queue.popleft()
+                self._busy += 1
+            try:
+                self._send(number, pack)
+            except BaseException as error:
+                with self._changed:
+                    self._failure = self._failure or error
+                    self._closed = True
+                    self._threads -= 1
+                    self._changed.notify_all()
+                return
+            with self._changed:
+                self._note_confirmed(number, pack)
+
+    def _note_confirmed(self, number: int, pack: Pack) -> None:
+        self._busy -= 1
+        self._width = min(MAX_CONCURRENT, self._width + 1 / self._width)
+        self._bytes_in_flight -= pack.size_bytes
+        self._confirmed.add(number)
+        while self._first_unconfirmed in self._confirmed:
+            self._first_unconfirmed += 1
+        done = self._done
+        self._done = Uploaded(done.packs + 1, done.objects + pack.objects, done.size_bytes + pack.size_bytes)
+        self._start_threads()
+        self._changed.notify_all()
+
+    def _note_sent(self, size_bytes: int) -> None:
+        with self._changed:
+            self._bytes_sent += size_bytes
+            total = self._bytes_sealed if self._all_sealed else None
+            self._progress("uploading", self._bytes_sent, total, "bytes")
+
+    def _send(self, number: int, pack: Pack) -> None:
+        failures = 0
+        while True:
+            try:
+                self._send_once(number, pack)
+                return
+            except MuseError as error:
+                failures += 1
+                with self._changed:
+                    self._width = max(1.0, self._width / 2)
+                if self._closed or not self._hub.retry.wait(failures, error):
+                    raise
+
+    def _send_once(self, number: int, pack: Pack) -> None:
+        """Presign, PUT and confirm, every time anew: an address is never used twice."""
+        request = PresignRequest(self._push_id, pack.digest, pack.size_bytes, self._create)
+        answer = parse_presign_answer(
+            self._hub.load_json_once("POST", f"{self._path}/push/presign", request.to_json())
+        )
+        if answer.stored:
+            self._note_sent(pack.size_bytes)
+            return
+        if answer.request is not None:
+            self._put(answer.request, pack)
+        else:
+            self._note_sent(pack.size_bytes)
+        if pack.leans_on_earlier:
+            with self._changed:
+                while not self._closed and self._first_unconfirmed < number:
+                    self._changed.wait()
+            self._check_open()
+        self._confirm(pack)
+
+    def _put(self, request: SignedRequest, pack: Pack) -> None:
+        counted = 0
+
+        def count(pieces: Iterator[bytes]) -> Iterator[bytes]:
+            nonlocal counted
+            self._note_sent(-counted)
+            counted = 0
+            for piece in pieces:
+                yield piece
+                self._check_open()
+                self._note_sent(len(piece))
+                counted += len(piece)
+
+        try:
+            with self._hub.open_url(
+                request.method,
+                request.url,
+                request.headers,
+                lambda: count(_iter_pieces(pack.parts)),
+                pack.size_bytes,
+            ) as answer:
+                if not 200 <= answer.status < 300:
+                    raise _explain_refusal(answer)
+                answer.answer.read_all(1 << 20)
+        except BaseException:
+            self._note_sent(-counted)
+            raise
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RemoteFailure("remote-closed", "the upload was given up")
+
+    def _confirm(self, pack: Pack) -> None:
+        request = ConfirmRequest(self._push_id, pack.digest, pack.size_bytes)
+        body = json.dumps(request.to_json()).encode()
+        result = parse_confirm_result(self._hub.load_result(f"{self._path}/push/confirm", JSON_TYPE, body))
+        if result.digest != pack.digest or result.objects != pack.objects:
+            raise RemoteFailure("remote-error", "the hub confirmed another pack than the one it was sent")
+
+
+def _iter_pieces(parts: Parts) -> Iterator[bytes]:
+    """Yield a pack in pieces that are worth a system call."""
+    pieces: list[bytes | memoryview] = []
+    size = 0
+    for part in parts:
+        pieces.append(part)
+        size += len(part)
+        if size >= PIECE_BYTES:
+            yield b"".join(pieces)
+            pieces, size = [], 0
+    yield b"".join(pieces)
+
+
+def _explain_refusal(answer: OpenAnswer) -> MuseError:
+    """Turn a store's refusal of a pack into an error; most are worth another attempt with a fresh address."""
+    status = answer.status
+    text = answer.answer.read_all(64 << 10).decode("utf-8", "replace").strip()
+    details = {"status": status, "answer": text[:500]}
+    pause = answer.retry_after_s
+    if pause is not None:
+        details[RETRY_AFTER] = pause
+    message = f"the object store answered an upload with status {status}"
+    if status in (401, 403):
+        return AccessDenied("bad-upload-url", message, retry=True, details=details)
+    if status == 429:
+        return LimitReached("busy", message, retry=True, details=details)
+    if status in (408, 425) or status >= 500:
+        return RemoteFailure("store-unavailable", message, retry=True, details=details)
+    if status == 413:
+        return LimitReached("too-large", message, details=details)
+    return InvalidData("wrong-hash", message, retry=True, details=details)
