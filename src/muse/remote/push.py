@@ -28,7 +28,7 @@ from muse.remote.state import (
     save_tracking_refs,
 )
 from muse.remote.stream import iter_push_frames, send_frames
-from muse.wire.messages import PUSH_ID_BYTES, Create, Limits, PushHeader, PushResult, Ref, RefUpdate
+from muse.wire.messages import PUSH_ID_BYTES, Create, PushHeader, PushResult, Ref, RefUpdate
 from muse.wire.parsing import parse_limits, parse_optional_refs, parse_push_result, parse_refs_answer
 from muse.wire.refnames import HEADS
 
@@ -334,7 +334,7 @@ class _Push:
             return plan  # the repository is still to be made
 
     def _read_blobs(self, plan: Plan) -> tuple[list[Record], bool]:
-        """Read the blobs of a small push; ([], True) when they turn out to be too many bytes for one request."""
+        """Read the blobs of a small push; ([], True) when they are too many bytes for one request."""
         outgoing = Outgoing(self._repository.objects, plan.had)
         size = 0
         records = []

@@ -49,8 +49,8 @@ class Outgoing:
         return object_id in self._sent[kind]
 
     def _prepare(self, kind: Kind, object_id: bytes, record: Record) -> Record:
-        if record.base is not None:
-            if record.base not in self._sent[kind] and (kind, record.base) not in self._there:
-                record = encode_object(kind, self._objects.load(kind, object_id))
+        base = record.base
+        if base is not None and base not in self._sent[kind] and (kind, base) not in self._there:
+            record = encode_object(kind, self._objects.load(kind, object_id))
         self._sent[kind].add(object_id)
         return record

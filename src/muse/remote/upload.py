@@ -138,7 +138,7 @@ class Uploader:
             self._check()
 
     def finish(self) -> Uploaded:
-        """Wait until every pack is confirmed; returns what was sent, packs that were stored before included."""
+        """Wait until all is confirmed; returns what was sent, packs that were stored before included."""
         with self._changed:
             self._all_sealed = True
             while self._failure is None and len(self._confirmed) < self._submitted:
