@@ -53,6 +53,8 @@ class Parser(argparse.ArgumentParser):
             "--color", choices=COLOR_CHOICES, metavar="WHEN", default=silent, help=GLOBAL_OPTIONS[4][1]
         )
         self._subcommands: Any = None
+        self._separates = False
+        self.default_subcommand: str | None = None
 
     def subcommand(self, name: str, summary: str, example: str) -> Parser:
         """Add `muse <command> <name>`; the parsed namespace has its name as `subcommand`."""
@@ -69,10 +71,24 @@ class Parser(argparse.ArgumentParser):
     def subcommands(self) -> dict[str, Parser]:
         return dict(self._subcommands.choices) if self._subcommands is not None else {}
 
+    def revisions_and_paths(self, help: str, metavar: str = "REVISION|PATH") -> None:
+        """Take words that `muse.cli.revisions.split_arguments` sorts; what follows `--` are paths."""
+        self.add_argument("words", metavar=metavar, nargs="*", help=help)
+        self._separates = True
+
     def parse(self, arguments: Sequence[str], namespace: argparse.Namespace) -> argparse.Namespace:
         """Parse; options may stand between positional arguments."""
         if self._subcommands is not None:
-            return self.parse_args(arguments, namespace)
+            parsed = self.parse_args(arguments, namespace)
+            if parsed.subcommand is None:
+                if self.default_subcommand is None:
+                    self.error(f"say what to do: {', '.join(self._subcommands.choices)}")
+                parsed.subcommand = self.default_subcommand
+            return parsed
+        namespace.after_separator = None
+        if self._separates and "--" in arguments:
+            place = list(arguments).index("--")
+            arguments, namespace.after_separator = arguments[:place], list(arguments[place + 1 :])
         return self.parse_intermixed_args(arguments, namespace)
 
     def error(self, message: str) -> NoReturn:

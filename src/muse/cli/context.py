@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from muse.cli.progress import Progress
     from muse.objects.commit import Agent, Person
     from muse.store.repository import Repository
-    from muse.store.settings import Settings
+    from muse.store.settings import UserSettings
 
 MAX_OPERATION_CHARS = 200
 
@@ -42,7 +42,6 @@ class Context:
         self.now = now
         self._command_line = command_line
         self._repository: Repository | None = None
-        self._settings: Settings | None = None
         try:
             self.directory = Path(os.path.abspath(options.directory or os.curdir))
         except FileNotFoundError:
@@ -67,26 +66,37 @@ class Context:
         if self._repository is None:
             from muse.store.repository import Repository
 
-            self._repository = Repository.find(self.directory, self.config_path)
+            self._repository = Repository.find(self.directory, user_config=self.config_path)
+            self._repository.clock = self.now
         return self._repository
+
+    def adopt(self, repository: Repository) -> Repository:
+        """Work in a repository that the command has just made."""
+        repository.clock = self.now
+        self._repository = repository
+        return repository
 
     @property
     def config_path(self) -> Path:
-        """The user's own settings: MUSE_CONFIG, or below XDG_CONFIG_HOME or ~/.config."""
-        named = self.environment.get("MUSE_CONFIG")
-        return Path(named) if named else self.config_folder / "config"
+        """The file of the user's own settings."""
+        from muse.store.settings import user_config_path
+
+        return user_config_path(self.environment)
 
     @property
-    def config_folder(self) -> Path:
-        base = self.environment.get("XDG_CONFIG_HOME")
-        if base:
-            return Path(base, "muse")
-        home = self.environment.get("HOME")
-        return Path(home, ".config", "muse") if home else Path.home() / ".config" / "muse"
+    def user_settings(self) -> UserSettings:
+        from muse.store.settings import UserSettings
+
+        return UserSettings(self.config_path)
 
     def setting(self, key: str) -> str | None:
-        """Return a setting of the repository if there is one, else of the user."""
-        return self.repository.settings.get(key)
+        """Return a setting of the repository if there is one, else of the user; works outside of any repository."""
+        try:
+            return self.repository.settings.get(key)
+        except NotFound as error:
+            if error.code != "not-a-repository":
+                raise
+        return self.user_settings.load().get(key)
 
     @property
     def operation(self) -> str:
@@ -127,14 +137,12 @@ class Context:
         name = self.environment.get(f"MUSE_{role}_NAME") or self.setting("user.name")
         email = self.environment.get(f"MUSE_{role}_EMAIL") or self.setting("user.email")
         if not name or not email:
-            what = "name and e-mail address" if not name and not email else "name" if not name else "e-mail address"
-            key = "name" if not name else "email"
-            value = '"Your Name"' if not name else "you@example.org"
+            missing = [word for word, value in (("name", name), ("e-mail address", email)) if not value]
+            commands = ['muse config set --global user.name "Your Name"'] if not name else []
+            commands += ["muse config set --global user.email you@example.org"] if not email else []
+            verb = "are" if len(missing) > 1 else "is"
             raise UsageError(
-                "no-identity", f"your {what} is not known" if what != "name and e-mail address" else
-                "your name and e-mail address are not known",
-                hint=f"muse config set --global user.{key} {value}"
-                + ("; muse config set --global user.email you@example.org" if not name and not email else ""),
+                "no-identity", f"your {' and '.join(missing)} {verb} not known", hint=" && ".join(commands)
             )
         return Person(name, email, *self.moment(date))
 

@@ -72,7 +72,11 @@ def parse_date(text: str, now_s: float) -> tuple[int, int]:
     `3 days ago`, `2 weeks`.
     """
     words = text.strip().lower().replace(".", " ").split() if "T" not in text else []
-    if words and words[0].lstrip("@-").isdigit() and len(words[0].lstrip("@-")) >= (5 if len(words) == 1 else 1):
+    if (
+        words
+        and words[0].lstrip("@-").isdigit()
+        and len(words[0].lstrip("@-")) >= (5 if len(words) == 1 else 1)
+    ):
         seconds = int(words[0].lstrip("@"))
         if len(words) == 1:
             return seconds, local_offset_min(seconds)
@@ -96,8 +100,8 @@ def parse_date(text: str, now_s: float) -> tuple[int, int]:
         moment = datetime.fromisoformat(text.strip())
         if moment.tzinfo is None:
             moment = moment.astimezone()
-        offset = moment.utcoffset()
-        return int(moment.timestamp()), int(offset.total_seconds()) // 60 if offset else 0
+        east = moment.utcoffset()
+        return int(moment.timestamp()), int(east.total_seconds()) // 60 if east else 0
     except (ValueError, OverflowError, OSError):
         raise UsageError(
             "bad-arguments",

@@ -48,7 +48,9 @@ class Output:
 
     def set_color(self, when: str) -> None:
         """`auto` colours on a terminal unless NO_COLOR is set or the terminal is dumb."""
-        self.color = not self.json and (when == "always" or (when == "auto" and self._wants_color(sys.stdout)))
+        self.color = not self.json and (
+            when == "always" or (when == "auto" and self._wants_color(sys.stdout))
+        )
         self.error_color = when == "always" or (when == "auto" and self._wants_color(sys.stderr))
 
     error_color = False
@@ -84,11 +86,12 @@ class Output:
 
             self._put(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
-    def document_stream(self, name: str, items: Iterable[Any]) -> None:
-        """Print a JSON document `{name: [items]}` without ever holding all of it; one line per item."""
+    def document_stream(self, name: str, items: Iterable[Any], head: dict[str, Any] | None = None) -> None:
+        """Print a JSON document `{**head, name: [items]}` without ever holding all of it; one line per item."""
         import json
 
-        self._put(f'{{"{name}": [')
+        first = json.dumps(head, ensure_ascii=False)[1:-1] + ", " if head else ""
+        self._put(f'{{{first}"{name}": [')
         separator = "\n"
         for item in items:
             self._put(separator + json.dumps(item, ensure_ascii=False))
@@ -196,7 +199,9 @@ def columns(rows: list[list[str]], gap: str = "  ") -> list[str]:
     if not rows:
         return []
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [gap.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [
+        gap.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
 
 
 def human_size(size_bytes: int) -> str:

@@ -44,7 +44,7 @@ def finish_pager(pager: subprocess.Popen[str]) -> None:
 
 def edit_text(path: str, environment: Mapping[str, str]) -> int:
     """Let the user edit a file in MUSE_EDITOR, VISUAL, EDITOR or vi; return the editor's exit code."""
-    command = (
-        environment.get("MUSE_EDITOR") or environment.get("VISUAL") or environment.get("EDITOR") or "vi"
-    )
-    return subprocess.run([*shlex.split(command), path], check=False, env={**os.environ, **environment}).returncode
+    command = environment.get("MUSE_EDITOR") or environment.get("VISUAL") or environment.get("EDITOR") or "vi"
+    return subprocess.run(
+        [*shlex.split(command), path], check=False, env={**os.environ, **environment}
+    ).returncode

@@ -69,14 +69,20 @@ def as_muse_error(error: Exception) -> MuseError:
         from errno import EACCES, EDQUOT, EMFILE, ENFILE, ENOSPC, EPERM, EROFS
 
         reason = error.strerror or str(error)
-        name = error.filename.decode(errors="replace") if isinstance(error.filename, bytes) else error.filename
+        name = (
+            error.filename.decode(errors="replace") if isinstance(error.filename, bytes) else error.filename
+        )
         text = f'"{name}": {reason.lower()}' if name is not None else reason.lower()
         if error.errno in (ENOSPC, EDQUOT):
-            return Environment("disk-full", text, hint="free some space, then run the same command again", retry=True)
+            return Environment(
+                "disk-full", text, hint="free some space, then run the same command again", retry=True
+            )
         if error.errno in (EROFS, EACCES, EPERM):
             return Environment("read-only", text)
         if error.errno in (EMFILE, ENFILE):
-            return Environment("io-error", text, hint="raise the limit of open files: ulimit -n 4096", retry=True)
+            return Environment(
+                "io-error", text, hint="raise the limit of open files: ulimit -n 4096", retry=True
+            )
         return Environment("io-error", text)
     return InternalError(
         "internal",
@@ -154,7 +160,9 @@ def split_command(arguments: list[str]) -> tuple[Namespace, str | None, list[str
         if name in ("-C", "--color"):
             if not equals:
                 if not rest:
-                    raise UsageError("bad-arguments", f'"{name}" needs a value', hint="muse --help lists the options")
+                    raise UsageError(
+                        "bad-arguments", f'"{name}" needs a value', hint="muse --help lists the options"
+                    )
                 value = rest.pop(0)
             if name == "-C":
                 options.directory = os.path.join(options.directory or "", value)
@@ -173,7 +181,9 @@ def split_command(arguments: list[str]) -> tuple[Namespace, str | None, list[str
         elif word in ("-V", "--version"):
             options.version = True
         else:
-            raise UsageError("bad-arguments", f'unknown option "{word}"', hint="muse --help lists the options")
+            raise UsageError(
+                "bad-arguments", f'unknown option "{word}"', hint="muse --help lists the options"
+            )
     if options.help:
         return options, None, rest
     return options, (rest[0] if rest else None), rest[1:]
@@ -188,7 +198,9 @@ def unknown_command(command: str) -> UsageError:
 
     close = get_close_matches(command, COMMANDS, n=3, cutoff=0.6)
     if close:
-        return UsageError("bad-arguments", message, hint="did you mean " + " or ".join(f"muse {c}" for c in close))
+        return UsageError(
+            "bad-arguments", message, hint="did you mean " + " or ".join(f"muse {c}" for c in close)
+        )
     return UsageError("bad-arguments", message, hint="muse --help lists the commands")
 
 

@@ -14,7 +14,9 @@ JSON = '{"path": "/home/ada/songs", "branch": "main"}'
 
 
 def configure(parser: Parser) -> None:
-    parser.add_argument("path", metavar="DIR", nargs="?", default=".", help="the folder; made if need be (default: here)")
+    parser.add_argument(
+        "path", metavar="DIR", nargs="?", default=".", help="the folder; made if need be (default: here)"
+    )
     parser.add_argument("-b", "--branch", metavar="NAME", help="name of the first branch (default: main)")
 
 
