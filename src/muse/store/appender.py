@@ -31,8 +31,9 @@ class Appender:
     until `close`.
     """
 
-    def __init__(self, database: Database, folder: Path) -> None:
+    def __init__(self, database: Database, folder: Path, *, only_new: bool = False) -> None:
         self._database = database
+        self._only_new = only_new
         self._folder = folder
         self._current: SegmentWriter | None = None
         self._touched: dict[int, tuple[SegmentWriter, int]] = {}
@@ -115,7 +116,7 @@ class Appender:
     def _choose(self) -> SegmentWriter:
         rows = self._database.load_rows(
             "SELECT number FROM segments WHERE NOT adopted AND end < ? ORDER BY number DESC LIMIT ?",
-            (TARGET_BYTES, CANDIDATES),
+            (TARGET_BYTES, 0 if self._only_new else CANDIDATES),
         )
         for (number,) in rows:
             if number not in self._touched:

@@ -110,11 +110,7 @@ class Database:
             raise database_failure(error, path) from error
         if row[0] > FORMAT_VERSION:
             database.close()
-            raise CorruptStore(
-                "unsupported-store",
-                f"this repository has format {row[0]}, this program knows {FORMAT_VERSION}",
-                hint="use the newer muse that wrote it",
-            )
+            raise newer_format(row[0])
         if row[0] < 1:
             database.close()
             raise CorruptStore(
@@ -207,6 +203,14 @@ class Database:
             yield from self._connection.execute(sql, parameters)
         except sqlite3.Error as error:
             raise database_failure(error, self.path) from error
+
+
+def newer_format(version: int) -> CorruptStore:
+    return CorruptStore(
+        "unsupported-store",
+        f"this repository has format {version}, this program knows {FORMAT_VERSION}",
+        hint="use the newer muse that wrote it",
+    )
 
 
 def _quote(path: Path) -> str:

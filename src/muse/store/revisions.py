@@ -37,17 +37,17 @@ class Found(NamedTuple):
 def resolve_revision(repository: Repository, text: str) -> bytes:
     """Return the id of the commit that `text` means.
 
-    Raises `bad-revision`, `unknown-revision` (the hint has near names), `ambiguous-revision` (the details have the
-    candidates).
+    Raises `bad-revision`, `unknown-revision` (its hint has near names), `ambiguous-revision` (its details
+    have candidates).
     """
     found = _resolve(repository, text, commits_first=True)
     return _peel(repository, found, Kind.COMMIT, text).id
 
 
 def resolve_object(repository: Repository, text: str) -> Found:
-    """Return the object that `text` means: as `resolve_revision`, but of any kind, and `REV:path`; tags stay tags.
+    """Return the object that `text` means: of any kind, tags unpeeled, and `REV:path`, too.
 
-    Raises `unknown-path`, too.
+    Raises what `resolve_revision` raises, and `unknown-path`.
     """
     prefix = PREFIX if text.startswith(PREFIX) else ""
     revision, colon, path = text[len(prefix) :].partition(":")
@@ -93,7 +93,7 @@ def _split(text: str) -> tuple[str, list[tuple[str, str]]]:
         (at for at in (text.find(mark, start) for mark in ("~", "^", "@{")) if at >= 0), default=len(text)
     )
     name, rest = text[:end], text[end:]
-    steps = []
+    steps: list[tuple[str, str]] = []
     while rest:
         mark, rest = rest[0], rest[1:]
         if rest.startswith("{"):
