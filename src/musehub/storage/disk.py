@@ -86,10 +86,10 @@ class DiskStore:
         await asyncio.to_thread(remove)
 
     async def presign_put(self, key: str, size_bytes: int, sha256: bytes, ttl_s: int) -> SignedRequest:
-        return self.signer.sign(Permit("PUT", key, size_bytes, sha256), ttl_s)
+        return await self.signer.sign(Permit("PUT", key, size_bytes, sha256), ttl_s)
 
     async def presign_get(self, key: str, ttl_s: int) -> SignedRequest:
-        return self.signer.sign(Permit("GET", key, None, None), ttl_s)
+        return await self.signer.sign(Permit("GET", key, None, None), ttl_s)
 
     async def close(self) -> None:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -12,8 +13,8 @@ from musehub.storage.metering import MeteredStore
 from musehub.storage.signing import UrlSigner
 
 
-def open_store(settings: Settings, url_secret: bytes) -> MeteredStore:
-    """Return the store; `url_secret` signs the addresses of the embedded one. Makes no connection yet.
+def open_store(settings: Settings, get_secret: Callable[[], Awaitable[bytes]]) -> MeteredStore:
+    """Return the store; the secret signs the addresses of the embedded one. Makes no connection yet.
 
     Raises `bad-setting` for an address of a kind that is not supported.
     """
@@ -24,4 +25,4 @@ def open_store(settings: Settings, url_secret: bytes) -> MeteredStore:
             f'setting "store_url" names a store that is not supported: "{url.scheme}"',
             hint="use file:///PATH, or leave it empty",
         )
-    return MeteredStore(DiskStore(Path(unquote(url.path)), UrlSigner(url_secret, settings.public_url)))
+    return MeteredStore(DiskStore(Path(unquote(url.path)), UrlSigner(get_secret, settings.public_url)))

@@ -3,7 +3,7 @@
 `tests/contracts/test_storage.py` holds every implementation to it.
 
 Keys are slash-separated names of letters, digits, `-`, `_` and `.`, no part beginning with a dot. Values are
-immutable: a key is made from the hash of what is stored under it, so writing a key twice writes the same bytes.
+immutable: a key is made of the hash of what is stored under it, so writing it twice writes the same bytes.
 
 Every method may raise RemoteFailure("store-unavailable", retry=True) when the store does not answer and
 Environment("disk-full" | "io-error" | "read-only") when it cannot write or read; all may be retried. A

@@ -1,11 +1,11 @@
-"""Addresses of the embedded store; each carries its own proof: one method, key, length and hash, for a time."""
+"""Addresses of the embedded store, each with its own proof: one method, key, length and hash, for a time."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 from urllib.parse import urlencode
@@ -26,22 +26,28 @@ class Permit(NamedTuple):
 
 
 class UrlSigner:
-    """Signs and checks with a secret of the hub; every process of a hub shares it.
+    """Signs and checks with a secret of the hub, which every process of a hub shares; asked for once.
 
     `base_url` goes before the path; empty means an address relative to the hub's own.
     """
 
-    def __init__(self, secret: bytes, base_url: str = "", now: Callable[[], float] = time.time) -> None:
-        self._secret = secret
+    def __init__(
+        self,
+        get_secret: Callable[[], Awaitable[bytes]],
+        base_url: str = "",
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._get_secret = get_secret
+        self._secret = b""
         self._base_url = base_url
         self._now = now
 
-    def sign(self, permit: Permit, ttl_s: int) -> SignedRequest:
+    async def sign(self, permit: Permit, ttl_s: int) -> SignedRequest:
         expires = int(self._now()) + ttl_s
         query = {"expires": str(expires)}
         if permit.size_bytes is not None and permit.sha256 is not None:
             query |= {"size": str(permit.size_bytes), "sha256": permit.sha256.hex()}
-        query["signature"] = self._signature(permit, expires)
+        query["signature"] = await self._signature(permit, expires)
         return SignedRequest(
             method=permit.method,
             url=f"{self._base_url}{STORE_PATH}{permit.key}?{urlencode(query)}",
@@ -49,7 +55,7 @@ class UrlSigner:
             expires_at=datetime.fromtimestamp(expires, UTC).isoformat(),
         )
 
-    def check(self, method: str, key: str, query: Mapping[str, str]) -> Permit:
+    async def check(self, method: str, key: str, query: Mapping[str, str]) -> Permit:
         """Return what the address allows; raises `bad-upload-url`."""
         try:
             expires = int(query["expires"])
@@ -59,13 +65,15 @@ class UrlSigner:
         except (KeyError, ValueError):
             raise _bad("the address is not complete") from None
         permit = Permit(method, key, size, sha256)
-        if not hmac.compare_digest(signature.encode(), self._signature(permit, expires).encode()):
+        if not hmac.compare_digest(signature.encode(), (await self._signature(permit, expires)).encode()):
             raise _bad("the address was not issued by this hub")
         if expires < self._now():
             raise _bad("the address has expired")
         return permit
 
-    def _signature(self, permit: Permit, expires: int) -> str:
+    async def _signature(self, permit: Permit, expires: int) -> str:
+        if not self._secret:
+            self._secret = await self._get_secret()
         sha256 = permit.sha256.hex() if permit.sha256 is not None else ""
         text = f"{permit.method}\n{permit.key}\n{permit.size_bytes}\n{sha256}\n{expires}"
         return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,275 @@
+"""Objects of a repository: records (trees, commits, tags, chunk lists), blobs and the packs that hold them.
+
+All queries work on sets of ids of any size, in one statement each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from muse.objects.ids import Kind
+from muse.packs.record import Record
+from musehub.db.bulk import find_present, ids_relation, insert_ignore
+from musehub.db.tables import blobs, packs, records
+
+MAX_CHAIN = 64
+"""Longest chain of bases that is accepted; see docs/formats/wire.md."""
+
+RECORD_COLUMNS = ("repository_id", "kind", "id", "encoding", "raw_size", "base", "payload", "push_id")
+BLOB_COLUMNS = ("repository_id", "id", "pack_id", "offset", "stored_size", "raw_size", "encoding", "base")
+
+
+class BlobRow(NamedTuple):
+    """Where a blob lies: `offset` of its record in the pack, sizes of payload and object."""
+
+    id: bytes
+    pack_id: int
+    offset: int
+    stored_size: int
+    raw_size: int
+    encoding: int
+    base: bytes | None
+
+
+class PackRow(NamedTuple):
+    id: int
+    digest: bytes
+    size_bytes: int
+    object_count: int
+
+
+class PackShare(NamedTuple):
+    """How many of the wanted blobs lie in a pack, their stored bytes, and the packs of their bases."""
+
+    pack_id: int
+    base_pack_id: int | None
+    blob_count: int
+    stored_bytes: int
+
+
+async def find_present_objects(
+    conn: AsyncConnection, repository_id: int, kind: Kind, ids: Iterable[bytes]
+) -> set[bytes]:
+    if kind is Kind.BLOB:
+        return await find_present(conn, blobs, ids, {"repository_id": repository_id})
+    return await find_present(conn, records, ids, {"repository_id": repository_id, "kind": int(kind)})
+
+
+async def load_records(
+    conn: AsyncConnection, repository_id: int, kind: Kind, ids: Sequence[bytes]
+) -> list[tuple[bytes, Record]]:
+    """The records with these ids, in the order in which they were recorded: bases first."""
+    if not ids:
+        return []
+    wanted = ids_relation(conn, ids)
+    c = records.c
+    query = (
+        sa.select(c.id, c.kind, c.encoding, c.raw_size, c.base, c.payload)
+        .join_from(wanted, records, c.id == wanted.c.id)
+        .where(c.repository_id == repository_id, c.kind == int(kind))
+        .order_by(c.position)
+    )
+    return [(row[0], Record(*row[1:])) for row in await conn.execute(query)]
+
+
+async def load_chains(
+    conn: AsyncConnection, repository_id: int, kind: Kind, ids: Sequence[bytes]
+) -> dict[bytes, Record]:
+    """The records with these ids and all that they are deltas of, at most `MAX_CHAIN` deep."""
+    if not ids:
+        return {}
+    wanted = ids_relation(conn, ids)
+    c = records.c
+    this = (c.repository_id == repository_id) & (c.kind == int(kind))
+    chain = (
+        sa.select(c.id, c.base, sa.literal_column("0", sa.Integer).label("depth"))
+        .join_from(wanted, records, c.id == wanted.c.id)
+        .where(this)
+        .cte("chain", recursive=True)
+    )
+    chain = chain.union(
+        sa.select(c.id, c.base, chain.c.depth + 1)
+        .join_from(chain, records, c.id == chain.c.base)
+        .where(this, chain.c.depth < MAX_CHAIN)
+    )
+    found = sa.select(chain.c.id).distinct().subquery("found")
+    query = (
+        sa.select(c.id, c.kind, c.encoding, c.raw_size, c.base, c.payload)
+        .join_from(found, records, c.id == found.c.id)
+        .where(this)
+    )
+    return {row[0]: Record(*row[1:]) for row in await conn.execute(query)}
+
+
+async def find_positions(
+    conn: AsyncConnection, repository_id: int, kind: Kind, ids: Sequence[bytes]
+) -> list[tuple[int, bytes]]:
+    """(position, id) of those of `ids` that are recorded."""
+    if not ids:
+        return []
+    wanted = ids_relation(conn, ids)
+    query = (
+        sa.select(records.c.position, records.c.id)
+        .join_from(wanted, records, records.c.id == wanted.c.id)
+        .where(records.c.repository_id == repository_id, records.c.kind == int(kind))
+    )
+    return [(row[0], row[1]) for row in await conn.execute(query)]
+
+
+async def insert_records(
+    conn: AsyncConnection, repository_id: int, push_id: bytes, rows: Sequence[tuple[bytes, Record]]
+) -> None:
+    """Record objects in this order; those that are recorded already stay as they are."""
+    await insert_ignore(
+        conn,
+        records,
+        RECORD_COLUMNS,
+        [
+            (repository_id, r.kind, object_id, r.encoding, r.raw_size, r.base, bytes(r.payload), push_id)
+            for object_id, r in rows
+        ],
+    )
+
+
+async def find_pack(conn: AsyncConnection, repository_id: int, digest: bytes) -> PackRow | None:
+    query = sa.select(packs.c.id, packs.c.digest, packs.c.size_bytes, packs.c.object_count).where(
+        packs.c.repository_id == repository_id, packs.c.digest == digest
+    )
+    row = (await conn.execute(query)).first()
+    return PackRow(*row) if row is not None else None
+
+
+async def find_packs(conn: AsyncConnection, repository_id: int, digests: Sequence[bytes]) -> list[PackRow]:
+    """Those of the packs with these digests that are recorded here, oldest first."""
+    if not digests:
+        return []
+    wanted = ids_relation(conn, digests)
+    query = (
+        sa.select(packs.c.id, packs.c.digest, packs.c.size_bytes, packs.c.object_count)
+        .join_from(wanted, packs, packs.c.digest == wanted.c.id)
+        .where(packs.c.repository_id == repository_id)
+        .order_by(packs.c.id)
+    )
+    return [PackRow(*row) for row in await conn.execute(query)]
+
+
+async def list_packs(conn: AsyncConnection, repository_id: int) -> list[PackRow]:
+    """All packs of a repository, oldest first."""
+    query = (
+        sa.select(packs.c.id, packs.c.digest, packs.c.size_bytes, packs.c.object_count)
+        .where(packs.c.repository_id == repository_id)
+        .order_by(packs.c.id)
+    )
+    return [PackRow(*row) for row in await conn.execute(query)]
+
+
+async def insert_pack(
+    conn: AsyncConnection,
+    repository_id: int,
+    digest: bytes,
+    size_bytes: int,
+    object_count: int,
+    push_id: bytes,
+    micros: int,
+) -> int:
+    """Record a pack unless it is; returns its id."""
+    await insert_ignore(
+        conn,
+        packs,
+        ("repository_id", "digest", "size_bytes", "object_count", "created_at", "push_id"),
+        [(repository_id, digest, size_bytes, object_count, micros, push_id)],
+    )
+    pack = await find_pack(conn, repository_id, digest)
+    assert pack is not None
+    return pack.id
+
+
+async def insert_blobs(conn: AsyncConnection, repository_id: int, rows: Iterable[BlobRow]) -> int:
+    """Record where blobs lie; those recorded already stay where they are. Returns how many were new."""
+    return await insert_ignore(conn, blobs, BLOB_COLUMNS, [(repository_id, *row) for row in sorted(rows)])
+
+
+async def load_blob_chains(
+    conn: AsyncConnection, repository_id: int, ids: Sequence[bytes]
+) -> tuple[dict[bytes, BlobRow], dict[int, PackRow]]:
+    """The places of these blobs and of all that they are deltas of, and the packs that hold them."""
+    if not ids:
+        return {}, {}
+    wanted = ids_relation(conn, ids)
+    c = blobs.c
+    chain = (
+        sa.select(c.id, c.base, sa.literal_column("0", sa.Integer).label("depth"))
+        .join_from(wanted, blobs, c.id == wanted.c.id)
+        .where(c.repository_id == repository_id)
+        .cte("chain", recursive=True)
+    )
+    chain = chain.union(
+        sa.select(c.id, c.base, chain.c.depth + 1)
+        .join_from(chain, blobs, c.id == chain.c.base)
+        .where(c.repository_id == repository_id, chain.c.depth < MAX_CHAIN)
+    )
+    found = sa.select(chain.c.id).distinct().subquery("found")
+    query = (
+        sa.select(
+            c.id,
+            c.pack_id,
+            c.offset,
+            c.stored_size,
+            c.raw_size,
+            c.encoding,
+            c.base,
+            packs.c.digest,
+            packs.c.size_bytes,
+            packs.c.object_count,
+        )
+        .join_from(found, blobs, c.id == found.c.id)
+        .join(packs, packs.c.id == c.pack_id)
+        .where(c.repository_id == repository_id)
+    )
+    places: dict[bytes, BlobRow] = {}
+    holders: dict[int, PackRow] = {}
+    for row in await conn.execute(query):
+        places[row[0]] = BlobRow(*row[:7])
+        holders[row[1]] = PackRow(row[1], row[7], row[8], row[9])
+    return places, holders
+
+
+async def load_blob_rows(conn: AsyncConnection, repository_id: int, ids: Sequence[bytes]) -> list[BlobRow]:
+    """The places of those of `ids` that are recorded, in no order."""
+    if not ids:
+        return []
+    wanted = ids_relation(conn, ids)
+    c = blobs.c
+    query = (
+        sa.select(c.id, c.pack_id, c.offset, c.stored_size, c.raw_size, c.encoding, c.base)
+        .join_from(wanted, blobs, c.id == wanted.c.id)
+        .where(c.repository_id == repository_id)
+    )
+    return [BlobRow(*row) for row in await conn.execute(query)]
+
+
+async def sum_blobs_by_pack(
+    conn: AsyncConnection, repository_id: int, ids: Sequence[bytes]
+) -> list[PackShare]:
+    """How the wanted blobs are spread over packs, and on which packs their bases make them depend."""
+    if not ids:
+        return []
+    wanted = ids_relation(conn, ids)
+    blob, base = blobs.alias("blob"), blobs.alias("base")
+    query = (
+        sa.select(
+            blob.c.pack_id,
+            base.c.pack_id.label("base_pack_id"),
+            sa.func.count(),
+            sa.cast(sa.func.sum(blob.c.stored_size), sa.BigInteger),
+        )
+        .select_from(wanted)
+        .join(blob, (blob.c.id == wanted.c.id) & (blob.c.repository_id == repository_id))
+        .outerjoin(base, (base.c.id == blob.c.base) & (base.c.repository_id == repository_id))
+        .group_by(blob.c.pack_id, base.c.pack_id)
+    )
+    return [PackShare(*row) for row in await conn.execute(query)]

@@ -1,0 +1,182 @@
+"""Repositories and their collaborators: rows and queries."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from musehub.db.tables import (
+    blobs,
+    collaborators,
+    commit_parents,
+    commits,
+    packs,
+    pushes,
+    records,
+    refs,
+    repositories,
+    users,
+)
+
+
+class RepositoryRow(NamedTuple):
+    """A repository with its owner's name and the role of the user who asks, None for a stranger."""
+
+    id: int
+    owner_id: int
+    owner: str
+    name: str
+    description: str
+    visibility: str
+    default_branch: str
+    created_at: datetime
+    updated_at: datetime
+    pushed_at: datetime | None
+    role: str | None
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.owner}/{self.name}"
+
+
+class CollaboratorRow(NamedTuple):
+    user: str
+    role: str
+
+
+def _columns(user_id: int | None) -> tuple[Any, ...]:
+    role = (
+        sa.select(collaborators.c.role)
+        .where(collaborators.c.repository_id == repositories.c.id, collaborators.c.user_id == user_id)
+        .scalar_subquery()
+    )
+    c = repositories.c
+    return (
+        c.id,
+        users.c.id.label("owner_id"),
+        users.c.name.label("owner"),
+        c.name,
+        c.description,
+        c.visibility,
+        c.default_branch,
+        c.created_at,
+        c.updated_at,
+        c.pushed_at,
+        role.label("role"),
+    )
+
+
+async def find_owner_and_repository(
+    conn: AsyncConnection, owner: str, name: str, user_id: int | None
+) -> tuple[int | None, RepositoryRow | None]:
+    """The owner's id, None if there is no such user, and the repository, in one statement."""
+    query = (
+        sa.select(*_columns(user_id))
+        .select_from(
+            users.outerjoin(
+                repositories, (repositories.c.owner_id == users.c.id) & (repositories.c.name == name)
+            )
+        )
+        .where(users.c.name == owner)
+    )
+    row = (await conn.execute(query)).first()
+    if row is None:
+        return None, None
+    return row.owner_id, RepositoryRow(*row) if row.id is not None else None
+
+
+async def list_repositories(
+    conn: AsyncConnection,
+    user_id: int | None,
+    *,
+    owner: str | None,
+    everything: bool,
+    limit: int,
+    offset: int,
+) -> list[RepositoryRow]:
+    """Those that the user may see, most recently pushed first; `everything` includes what they may not."""
+    query = sa.select(*_columns(user_id)).join_from(
+        repositories, users, users.c.id == repositories.c.owner_id
+    )
+    if owner is not None:
+        query = query.where(users.c.name == owner)
+    if not everything:
+        mine = sa.exists().where(
+            collaborators.c.repository_id == repositories.c.id, collaborators.c.user_id == user_id
+        )
+        query = query.where(
+            (repositories.c.visibility == "public") | (repositories.c.owner_id == user_id) | mine
+        )
+    newest = sa.func.coalesce(repositories.c.pushed_at, repositories.c.created_at)
+    query = query.order_by(newest.desc(), repositories.c.id.desc()).limit(limit).offset(offset)
+    return [RepositoryRow(*row) for row in await conn.execute(query)]
+
+
+async def insert_repository(
+    conn: AsyncConnection,
+    owner_id: int,
+    name: str,
+    *,
+    visibility: str,
+    description: str,
+    default_branch: str,
+    now: datetime,
+) -> int:
+    """Returns the new id; an IntegrityError says that the name is taken."""
+    result = await conn.execute(
+        repositories.insert().values(
+            owner_id=owner_id,
+            name=name,
+            visibility=visibility,
+            description=description,
+            default_branch=default_branch,
+            created_at=now,
+            updated_at=now,
+        )
+    )
+    key = result.inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+async def lock_repository(conn: AsyncConnection, repository_id: int) -> str | None:
+    """Make other finalising transactions of this repository wait; returns its default branch.
+
+    On SQLite every writing transaction excludes all others anyway. None: it was deleted meanwhile.
+    """
+    query = sa.select(repositories.c.default_branch).where(repositories.c.id == repository_id)
+    return (await conn.execute(query.with_for_update())).scalar()
+
+
+async def update_repository(conn: AsyncConnection, repository_id: int, values: dict[str, Any]) -> None:
+    await conn.execute(repositories.update().where(repositories.c.id == repository_id).values(**values))
+
+
+async def delete_repository(conn: AsyncConnection, repository_id: int) -> None:
+    """Remove the repository and every row that belongs to it."""
+    for table in (collaborators, refs, pushes, records, commits, commit_parents, blobs, packs):
+        await conn.execute(table.delete().where(table.c.repository_id == repository_id))
+    await conn.execute(repositories.delete().where(repositories.c.id == repository_id))
+
+
+async def list_collaborators(conn: AsyncConnection, repository_id: int) -> list[CollaboratorRow]:
+    query = (
+        sa.select(users.c.name, collaborators.c.role)
+        .join_from(collaborators, users, users.c.id == collaborators.c.user_id)
+        .where(collaborators.c.repository_id == repository_id)
+        .order_by(users.c.name)
+    )
+    return [CollaboratorRow(*row) for row in await conn.execute(query)]
+
+
+async def set_collaborator(conn: AsyncConnection, repository_id: int, user_id: int, role: str | None) -> None:
+    """Give a user a role, or take it away (None)."""
+    this = (collaborators.c.repository_id == repository_id) & (collaborators.c.user_id == user_id)
+    await conn.execute(collaborators.delete().where(this))
+    if role is not None:
+        await conn.execute(
+            collaborators.insert().values(repository_id=repository_id, user_id=user_id, role=role)
+        )

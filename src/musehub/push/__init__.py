@@ -1,0 +1,1 @@
+"""Receives pushes: stream, uploads, receipts; may import repos, accounts, storage, db."""

@@ -1,0 +1,159 @@
+"""The end of a push: are the moves allowed, and one short transaction that makes them all."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
+
+from muse.errors import Conflict, NotFound
+from muse.objects.ids import Kind
+from muse.wire.messages import PushHeader, Ref, RefUpdate
+from muse.wire.refnames import HEADS, TAGS
+from musehub.db.engine import Database
+from musehub.db.history import is_ancestor
+from musehub.db.instants import Clock
+from musehub.db.objects import find_present_objects
+from musehub.db.pushes import DONE, begin_push, enqueue, find_push, finish_push
+from musehub.db.refs import find_refs, list_refs, replace_refs
+from musehub.db.repositories import RepositoryRow, lock_repository, update_repository
+from musehub.db.transaction import metered
+from musehub.push.heads import check_heads
+from musehub.push.record import missing_objects
+
+PUSH_JOB = "push"
+
+
+class Finalised(NamedTuple):
+    """`receipt` is the result that stands in the database, an earlier one if the push had landed before."""
+
+    receipt: dict[str, Any]
+    transaction_s: float
+    earlier: bool
+
+
+async def check_updates(
+    database: Database,
+    repository: RepositoryRow,
+    header: PushHeader,
+    refs: Mapping[str, Ref],
+    forward: Mapping[str, Collection[bytes]],
+) -> None:
+    """Check that targets exist and that nothing moves that may not; no transaction is open afterwards.
+
+    `forward` holds, for each ref, commits of this push already known to descend from its old value. Ancestry
+    never changes, so what is found here still holds in the transaction, which compares the old values again.
+    Raises `missing-objects`, `not-fast-forward`, `already-exists`, `checked-out`.
+    """
+    moves = [update for update in header.updates if update.new is not None]
+    async with database.read("check targets") as conn:
+        for kind in Kind:
+            targets = {update.new for update in moves if update.kind is kind and update.new is not None}
+            if not targets:
+                continue
+            absent = targets - await find_present_objects(conn, repository.id, kind, targets)
+            if absent:
+                raise missing_objects((kind, object_id) for object_id in sorted(absent))
+        for update in header.updates:
+            current = refs.get(update.name)
+            if update.new is None:
+                _check_deletion(repository, update)
+            elif current is None or update.force or current == Ref(update.new, update.kind):
+                continue
+            elif update.name.startswith(TAGS):
+                raise Conflict(
+                    "already-exists",
+                    f'the tag "{update.name.removeprefix(TAGS)}" exists and would move',
+                    hint="force it if others may see it change",
+                    details={"name": update.name, "current": current.to_json()},
+                )
+            elif update.new not in forward.get(update.name, ()) and not await is_ancestor(
+                conn, repository.id, current.target, update.new
+            ):
+                raise Conflict(
+                    "not-fast-forward",
+                    f'the new "{update.name.removeprefix(HEADS)}" does not descend from the current one',
+                    hint="fetch and bring your work up to date, or force it with a lease",
+                    details={"name": update.name, "current": current.to_json()},
+                )
+
+
+def _check_deletion(repository: RepositoryRow, update: RefUpdate) -> None:
+    if update.name == HEADS + repository.default_branch:
+        raise Conflict(
+            "checked-out",
+            f'"{repository.default_branch}" is the default branch and cannot be deleted',
+            hint="make another branch the default one first",
+        )
+
+
+async def finalise(
+    database: Database,
+    clock: Clock,
+    repository: RepositoryRow,
+    user_id: int,
+    header: PushHeader,
+    receipt: dict[str, Any],
+    counts: Mapping[str, int],
+) -> Finalised:
+    """Move all refs or none, and write the receipt, in one transaction without any other I/O.
+
+    Raises `stale-head` when one of the refs has moved since the push began.
+    """
+    names = [update.name for update in header.updates]
+    with metered() as meter:
+        async with database.transaction("finalise push") as conn:
+            default_branch = await lock_repository(conn, repository.id)
+            if default_branch is None:
+                raise NotFound("repository-not-found", f'the repository "{repository.full_name}" was deleted')
+            earlier = await find_push(conn, repository.id, header.push_id)
+            if earlier is not None and earlier.state == DONE and earlier.result is not None:
+                return Finalised(earlier.result | {"timeline": earlier.timeline or {}}, 0.0, True)
+            now = clock()
+            check_heads(header.updates, await find_refs(conn, repository.id, names))
+            await replace_refs(conn, repository.id, _new_refs(header), now)
+            default_branch = await _choose_default_branch(conn, repository.id, default_branch, header)
+            await update_repository(
+                conn, repository.id, {"pushed_at": now, "updated_at": now, "default_branch": default_branch}
+            )
+            result = receipt | {"finished_at": now.isoformat()}
+            await begin_push(conn, repository.id, header.push_id, user_id, now)
+            await finish_push(
+                conn,
+                repository.id,
+                header.push_id,
+                {"state": DONE, "finished_at": now, "result": result, **counts},
+            )
+            await enqueue(
+                conn,
+                PUSH_JOB,
+                repository.id,
+                {"push_id": header.push_id.hex(), "updates": result["updates"]},
+                now,
+            )
+    return Finalised(result, round(meter.held_s, 6), False)
+
+
+def _new_refs(header: PushHeader) -> dict[str, Ref | None]:
+    return {
+        update.name: Ref(update.new, update.kind) if update.new is not None else None
+        for update in header.updates
+    }
+
+
+async def _choose_default_branch(conn: Any, repository_id: int, current: str, header: PushHeader) -> str:
+    """Keep the default branch if it exists; else take what the client asks for, `main`, or any branch."""
+    pushed = [
+        update.name.removeprefix(HEADS)
+        for update in header.updates
+        if update.new is not None and update.name.startswith(HEADS)
+    ]
+    if not pushed or current in pushed:
+        return current
+    branches = {
+        name.removeprefix(HEADS) for name in await list_refs(conn, repository_id) if name.startswith(HEADS)
+    }
+    wanted = header.create.default_branch if header.create is not None else None
+    for candidate in (current, wanted, "main", "master"):
+        if candidate in branches:
+            return candidate
+    return pushed[0]

@@ -1,0 +1,221 @@
+"""Packs of a large push: an address to upload to, and the proof that what lies there is what was meant."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from muse.errors import InvalidData, LimitReached
+from muse.objects.ids import Kind
+from muse.packs.pack import PackedObject, iter_records, verify_pack
+from muse.wire.messages import ConfirmRequest, ConfirmResult, PresignAnswer, PresignRequest
+from musehub.accounts.actor import Actor
+from musehub.accounts.permissions import Action
+from musehub.db.instants import to_micros
+from musehub.db.objects import (
+    BlobRow,
+    find_pack,
+    find_present_objects,
+    insert_blobs,
+    insert_pack,
+    load_blob_chains,
+)
+from musehub.db.pushes import begin_push
+from musehub.db.transaction import metered
+from musehub.push.heads import open_standing
+from musehub.push.record import missing_objects
+from musehub.push.service import PushService
+from musehub.push.timeline import CLOSURE, DECODE, HEADS, RECORD, STORE, WAIT, Timeline
+from musehub.repos.access import get_repository
+from musehub.repos.decoder import Decoder, MissingBase
+from musehub.repos.objects import ObjectReader, read_blob_records
+from musehub.storage.port import pack_key
+
+MAX_RAW_BYTES_PER_PACK = 16 << 30
+"""What a few megabytes of compressed zeros may cost in time."""
+MAX_BASE_BYTES = 32 << 20
+"""Stored bytes of bases outside a pack that are read in advance; further ones are read one by one."""
+
+
+async def presign_pack(
+    service: PushService, actor: Actor, owner: str, name: str, request: PresignRequest
+) -> PresignAnswer:
+    """Say how to upload a pack, or that it need not be; raises `too-large` and what `open_standing` does."""
+    if request.size_bytes > service.settings.pack_max_bytes:
+        raise LimitReached(
+            "too-large",
+            f"a pack of {request.size_bytes} bytes is larger than the limit of {service.settings.pack_max_bytes}",
+            hint="seal packs earlier",
+            details={"limits": service.limits.to_json()},
+        )
+    standing = await open_standing(
+        service.database,
+        actor,
+        owner,
+        name,
+        push_id=request.push_id,
+        ref_names=[],
+        create=request.create,
+        limits=service.limits,
+        now=service.clock(),
+    )
+    repository_id = standing.repository.id
+    async with service.database.read("find pack") as conn:
+        if await find_pack(conn, repository_id, request.digest) is not None:
+            return PresignAnswer(stored=True, uploaded=True, request=None)
+    key = pack_key(repository_id, request.digest)
+    lying = await service.store.head(key)
+    if lying is not None and lying.size_bytes == request.size_bytes:
+        return PresignAnswer(stored=False, uploaded=True, request=None)
+    signed = await service.store.presign_put(
+        key, request.size_bytes, request.digest, service.settings.presign_ttl_s
+    )
+    return PresignAnswer(stored=False, uploaded=False, request=signed)
+
+
+async def confirm_pack(
+    service: PushService, actor: Actor, owner: str, name: str, request: ConfirmRequest, timeline: Timeline
+) -> ConfirmResult:
+    """Read an uploaded pack back, verify all of it, and record it.
+
+    Raises `pack-not-found`, `wrong-hash`, `bad-pack`, `bad-record`, `truncated`, `missing-objects`.
+    """
+    with metered() as meter:
+        with timeline.phase(HEADS):
+            async with service.database.read("find pack") as conn:
+                repository = await get_repository(conn, actor, Action.WRITE, owner, name)
+                known = await find_pack(conn, repository.id, request.digest)
+        if known is not None:
+            return ConfirmResult(request.digest, known.object_count, known.size_bytes, 0, stored=True)
+        with timeline.phase(WAIT):
+            await service.confirming.acquire()
+        try:
+            objects = await _verify(service, repository.id, request, timeline)
+        finally:
+            service.confirming.release()
+        assert actor.user_id is not None
+        with timeline.phase(RECORD):
+            rows = await asyncio.to_thread(_blob_rows, objects)
+            now = service.clock()
+            async with service.database.transaction("record pack") as conn:
+                pack_id = await insert_pack(
+                    conn,
+                    repository.id,
+                    request.digest,
+                    request.size_bytes,
+                    len(objects),
+                    request.push_id,
+                    to_micros(now),
+                )
+                await insert_blobs(conn, repository.id, [row._replace(pack_id=pack_id) for row in rows])
+                await begin_push(conn, repository.id, request.push_id, actor.user_id, now)
+    uploads = service.ledger.uploads_of((repository.id, request.push_id))
+    uploads.add(request.size_bytes, len(objects), timeline, meter)
+    raw_bytes = sum(packed.raw_size for packed in objects)
+    return ConfirmResult(request.digest, len(objects), request.size_bytes, raw_bytes, stored=False)
+
+
+async def find_missing(
+    service: PushService, actor: Actor, owner: str, name: str, kind: Kind, ids: list[bytes]
+) -> list[bytes]:
+    """Those of `ids` that are not recorded in the repository, in their order; one set query."""
+    async with service.database.read("find missing") as conn:
+        repository = await get_repository(conn, actor, Action.WRITE, owner, name)
+        present = await find_present_objects(conn, repository.id, kind, ids)
+    return [object_id for object_id in ids if object_id not in present]
+
+
+async def _verify(
+    service: PushService, repository_id: int, request: ConfirmRequest, timeline: Timeline
+) -> list[PackedObject]:
+    key = pack_key(repository_id, request.digest)
+    with timeline.phase(STORE):
+        opening = service.store.open(key)
+        view = await opening.__aenter__()
+    try:
+        if len(view) != request.size_bytes:
+            raise InvalidData(
+                "wrong-hash", f"the uploaded pack has {len(view)} bytes, not {request.size_bytes}", retry=True
+            )
+        with timeline.phase(DECODE):
+            outside = await asyncio.to_thread(_check_and_list_bases, view, request.digest)
+        reader = ObjectReader(service.database, service.store, repository_id)
+        decoder = Decoder()
+        if outside:
+            with timeline.phase(CLOSURE):
+                await _offer_bases(service, repository_id, sorted(outside), decoder)
+        loop = asyncio.get_running_loop()
+
+        def wait(load: Coroutine[Any, Any, bytes]) -> bytes:
+            return asyncio.run_coroutine_threadsafe(load, loop).result()
+
+        limit = service.settings.object_max_bytes
+        with timeline.phase(DECODE):
+            return await asyncio.to_thread(_verify_objects, view, decoder, reader, wait, limit, timeline)
+    finally:
+        await opening.__aexit__(None, None, None)
+
+
+def _check_and_list_bases(view: memoryview, digest: bytes) -> set[bytes]:
+    if hashlib.sha256(view).digest() != digest:
+        raise InvalidData("wrong-hash", "the uploaded pack does not have its SHA-256", retry=True)
+    ids: set[bytes] = set()
+    outside: set[bytes] = set()
+    for object_id, _offset, record in iter_records(view):
+        if record.base is not None and record.base not in ids:
+            outside.add(record.base)
+        ids.add(object_id)
+    return outside
+
+
+async def _offer_bases(
+    service: PushService, repository_id: int, outside: list[bytes], decoder: Decoder
+) -> None:
+    async with service.database.read("find bases") as conn:
+        places, packs = await load_blob_chains(conn, repository_id, outside)
+    absent = [base for base in outside if base not in places]
+    if absent:
+        raise missing_objects(((Kind.BLOB, base) for base in absent), retry=True)
+    chosen: list[BlobRow] = []
+    size_bytes = 0
+    for row in places.values():
+        size_bytes += row.stored_size
+        if size_bytes > MAX_BASE_BYTES:
+            break
+        chosen.append(row)
+    decoder.offer(Kind.BLOB, await read_blob_records(service.store, repository_id, chosen, packs))
+
+
+def _verify_objects(
+    view: memoryview,
+    decoder: Decoder,
+    reader: ObjectReader,
+    wait: Callable[[Coroutine[Any, Any, bytes]], bytes],
+    max_object_bytes: int,
+    timeline: Timeline,
+) -> list[PackedObject]:
+    raw_bytes = 0
+
+    def load_base(kind: Kind, object_id: bytes) -> bytes:
+        try:
+            return decoder.load(kind, object_id)
+        except MissingBase:
+            return wait(reader.load(kind, object_id))
+
+    def visit(kind: Kind, _object_id: bytes, data: bytes) -> None:
+        nonlocal raw_bytes
+        if kind is not Kind.BLOB:
+            raise InvalidData("bad-pack", f"a pack holds a {kind.name.lower()}; only blobs may be in it")
+        raw_bytes += len(data)
+        if raw_bytes > MAX_RAW_BYTES_PER_PACK:
+            raise LimitReached("too-large", "a pack holds too much once inflated", hint="seal packs earlier")
+        timeline.done += 1
+
+    return verify_pack(view, load_base, max_object_bytes, visit)
+
+
+def _blob_rows(objects: list[PackedObject]) -> list[BlobRow]:
+    """Sorted by id: rows go in fastest in the order of their key."""
+    return sorted(BlobRow(o.id, 0, o.offset, o.stored_size, o.raw_size, o.encoding, o.base) for o in objects)

@@ -1,0 +1,1 @@
+"""Repositories, their branches and what is in them; may import accounts, storage, db."""
