@@ -33,13 +33,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on; 0 picks a free one")] = 1337
     public_url: Annotated[
         str,
-        Meta(description="address under which clients reach this hub, without a trailing slash; "
-             "empty: http://HOST:PORT"),
+        Meta(
+            description="address under which clients reach this hub, without a trailing slash; "
+            "empty: http://HOST:PORT"
+        ),
     ] = ""
     database_url: Annotated[
         str,
-        Meta(description="`sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST:PORT/NAME`; "
-             "empty: `musehub.sqlite` in the data folder"),
+        Meta(
+            description="`sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST:PORT/NAME`; "
+            "empty: `musehub.sqlite` in the data folder"
+        ),
     ] = ""
     store_url: Annotated[
         str, Meta(description="where packs are kept; empty: the folder `store` in the data folder")
@@ -50,9 +54,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     database_acquire_timeout_s: Annotated[
         float, Meta(gt=0, description="wait for a free connection before the answer is `busy`")
     ] = 10.0
-    statement_timeout_s: Annotated[
-        float, Meta(gt=0, description="longest single statement (PostgreSQL)")
-    ] = 60.0
+    statement_timeout_s: Annotated[float, Meta(gt=0, description="longest single statement (PostgreSQL)")] = (
+        60.0
+    )
     idle_transaction_timeout_s: Annotated[
         float, Meta(gt=0, description="a transaction in which nothing happens is ended (PostgreSQL)")
     ] = 60.0
@@ -77,7 +81,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         18 * MIB
     )
     pack_max_bytes: Annotated[
-        int, Meta(ge=64 * KIB, le=1024 * MIB, description="largest pack; the hub maps a whole one into memory")
+        int,
+        Meta(ge=64 * KIB, le=1024 * MIB, description="largest pack; the hub maps a whole one into memory"),
     ] = 64 * MIB
     object_max_bytes: Annotated[
         int, Meta(ge=64 * KIB, le=16 * MIB, description="largest single object, inflated")
@@ -102,7 +107,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = ""
 
     # accounts
-    token_ttl_days: Annotated[int, Meta(ge=1, description="how long a token lasts unless told otherwise")] = 90
+    token_ttl_days: Annotated[int, Meta(ge=1, description="how long a token lasts unless told otherwise")] = (
+        90
+    )
     login_token_ttl_days: Annotated[int, Meta(ge=1, description="how long a token from a login lasts")] = 90
     challenge_ttl_s: Annotated[int, Meta(ge=1, description="time to answer a key login's challenge")] = 60
     login_window_s: Annotated[int, Meta(ge=1, description="span over which failed logins are counted")] = 900
@@ -231,9 +238,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(
-            "bad-setting", f'cannot read the settings file "{path}": {error.strerror}'
-        ) from None
+        raise UsageError("bad-setting", f'cannot read the settings file "{path}": {error.strerror}') from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError("bad-setting", f'"{path}" is not valid TOML: {error}') from None
 

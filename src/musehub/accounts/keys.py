@@ -138,7 +138,9 @@ def parse_public_key(text: str) -> bytes:
         if len(raw) == 32:
             return raw
     raise UsageError(
-        "bad-arguments", "this is not an Ed25519 public key", hint="give 64 hex digits, as `muse auth keygen` shows"
+        "bad-arguments",
+        "this is not an Ed25519 public key",
+        hint="give 64 hex digits, as `muse auth keygen` shows",
     )
 
 

@@ -23,7 +23,9 @@ from musehub.settings import Settings
 class Logins:
     """From credentials to users."""
 
-    def __init__(self, database: Database, settings: Settings, clock: Clock, tokens: Tokens, keys: Keys) -> None:
+    def __init__(
+        self, database: Database, settings: Settings, clock: Clock, tokens: Tokens, keys: Keys
+    ) -> None:
         self._database = database
         self._settings = settings
         self._clock = clock
@@ -50,7 +52,9 @@ class Logins:
                 return actor
             return actor_of(await self.check_password(name, secret, address))
         raise AccessDenied(
-            "bad-credentials", f'credentials of the kind "{scheme}" are not understood', hint="use Bearer or Basic"
+            "bad-credentials",
+            f'credentials of the kind "{scheme}" are not understood',
+            hint="use Bearer or Basic",
         )
 
     async def check_password(self, name: str, password: str, address: str) -> User:

@@ -92,7 +92,9 @@ def not_found(full_name: str) -> Decision:
     )
 
 
-def decide(actor: Actor, action: Action, repository: RepositoryAccess | None, full_name: str = "") -> Decision:
+def decide(
+    actor: Actor, action: Action, repository: RepositoryAccess | None, full_name: str = ""
+) -> Decision:
     """May `actor` do `action`? `repository` None says that there is none called `full_name`."""
     if repository is None:
         return not_found(full_name)
@@ -152,7 +154,9 @@ def _log_in(action: Action, name: str) -> Decision:
 
 def _lacks_scope(actor: Actor, action: Action, name: str) -> Decision:
     needed = _SCOPE_NEEDED[action]
-    return _wrong_scope(f'this token has the scope "{actor.scope}"; to {action.value} "{name}" takes "{needed}"')
+    return _wrong_scope(
+        f'this token has the scope "{actor.scope}"; to {action.value} "{name}" takes "{needed}"'
+    )
 
 
 def _wrong_scope(message: str) -> Decision:

@@ -15,7 +15,9 @@ def read_client_address(scope: Mapping[str, Any], settings: Settings) -> str:
     """The address that limits count by."""
     client = scope.get("client")
     peer = client[0] if client else None
-    return find_client_address(peer, find_header(scope["headers"], b"x-forwarded-for"), settings.trusted_proxies)
+    return find_client_address(
+        peer, find_header(scope["headers"], b"x-forwarded-for"), settings.trusted_proxies
+    )
 
 
 async def load_request_actor(scope: Mapping[str, Any], accounts: Accounts, settings: Settings) -> Actor:

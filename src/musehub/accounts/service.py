@@ -24,4 +24,6 @@ def open_accounts(database: Database, settings: Settings, clock: Clock) -> Accou
     """Everything about accounts, on that database."""
     tokens = Tokens(database, settings, clock)
     keys = Keys(database, settings, clock)
-    return Accounts(Users(database, settings, clock), tokens, keys, Logins(database, settings, clock, tokens, keys))
+    return Accounts(
+        Users(database, settings, clock), tokens, keys, Logins(database, settings, clock, tokens, keys)
+    )

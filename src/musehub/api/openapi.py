@@ -19,7 +19,9 @@ def openapi_config() -> OpenAPIConfig:
         components=Components(
             security_schemes={
                 "token": SecurityScheme(type="http", scheme="bearer", description="a token, `mht_…`"),
-                "password": SecurityScheme(type="http", scheme="basic", description="name and token or password"),
+                "password": SecurityScheme(
+                    type="http", scheme="basic", description="name and token or password"
+                ),
             }
         ),
         security=[{"token": []}, {"password": []}, {}],

@@ -40,7 +40,9 @@ class UserController(Controller):
     tags = ["users"]
 
     @get()
-    async def list_users(self, actor: Actor, accounts: Accounts, after: str = "", limit: int = 100) -> list[User]:
+    async def list_users(
+        self, actor: Actor, accounts: Accounts, after: str = "", limit: int = 100
+    ) -> list[User]:
         """A page of users by name, for administrators."""
         require_site_admin(actor)
         return await accounts.users.list(after, max(1, min(limit, 1000)))

@@ -46,9 +46,7 @@ def create_app(settings: Settings, *, database: Database | None = None, clock: C
     return HubApp(app, _raw_routes(settings, hub_database, accounts, clock))
 
 
-def _raw_routes(
-    settings: Settings, database: Database, accounts: Accounts, clock: Clock
-) -> list[RawRoute]:
+def _raw_routes(settings: Settings, database: Database, accounts: Accounts, clock: Clock) -> list[RawRoute]:
     """The endpoints of push, fetch and upload."""
     return []
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
 import socket
 from typing import Any
 
 from granian.constants import HTTPModes, Interfaces
-from granian.net import SocketHolder
+from granian.net import SocketHolder  # type: ignore[attr-defined]
 from granian.server.embed import Server
 
 from muse.errors import Environment
@@ -67,8 +68,9 @@ class _ServerOnSocket(Server):
         )
 
     def _init_shared_socket(self) -> None:
+        # A copy, because the holder closes what it is given.
         self._ssp = None
-        self._shd = SocketHolder(self._listener.fileno(), False, _BACKLOG)  # type: ignore[call-arg]
+        self._shd: SocketHolder = SocketHolder(os.dup(self._listener.fileno()), False, _BACKLOG)
 
 
 class RunningServer:

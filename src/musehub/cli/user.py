@@ -80,7 +80,11 @@ def _list(args: argparse.Namespace) -> None:
         print_json({"users": users})
         return
     for user in users:
-        marks = [user.kind, *(["admin"] if user.is_admin else []), *(["disabled"] if user.disabled_at else [])]
+        marks = [
+            user.kind,
+            *(["admin"] if user.is_admin else []),
+            *(["disabled"] if user.disabled_at else []),
+        ]
         print(f"{user.name:<24} {', '.join(marks)}")
 
 

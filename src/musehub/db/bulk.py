@@ -36,7 +36,8 @@ async def insert_ignore(
         statement = (
             f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}) ON CONFLICT DO NOTHING"
         )
-        result = await conn.exec_driver_sql(statement, tuple(list(column) for column in zip(*rows, strict=True)))
+        by_column = tuple(list(column) for column in zip(*rows, strict=True))
+        result = await conn.exec_driver_sql(statement, by_column)
     else:
         marks = ", ".join("?" * len(columns))
         statement = f"INSERT OR IGNORE INTO {table.name} ({names}) VALUES ({marks})"

@@ -76,10 +76,14 @@ class Database:
         asked = time.perf_counter()
         held = asked
         conn: AsyncConnection | None = None
+        counted: dict[Any, Any] = {}
         committed = False
         try:
             conn = await engine.connect()
             held = time.perf_counter()
+            # Taken now, because a connection that breaks later does not give it any more.
+            counted = (await conn.get_raw_connection()).info
+            counted[_STATEMENTS] = 0
             await conn.begin()
             yield conn
             await conn.commit()
@@ -88,9 +92,9 @@ class Database:
             raise _translate(error) from error
         finally:
             if conn is not None:
-                statements = conn.sync_connection.info.pop(_STATEMENTS, 0) if conn.sync_connection else 0
                 await _give_back(conn)
                 now = time.perf_counter()
+                statements = counted.get(_STATEMENTS, 0)
                 record = TransactionRecord(name, writes, statements, held - asked, now - held, committed)
                 report(record)
                 for observe in self.observers:
@@ -250,19 +254,19 @@ def _translate(error: Exception) -> Exception:
     if isinstance(error, exc.DBAPIError):
         return _translate_driver_error(error)
     if isinstance(error, OSError):
-        return _unavailable(str(error))
+        return _unavailable("no connection", str(error))
     return error
 
 
 def _translate_driver_error(error: exc.DBAPIError) -> Exception:
     text = str(error.orig)
     state = str(getattr(error.orig, "sqlstate", None) or "")
-    if "database is locked" in text or "database table is locked" in text or state in ("40001", "40P01", "55P03"):
+    if "database is locked" in text or "table is locked" in text or state in ("40001", "40P01", "55P03"):
         return LimitReached(
             "busy", "another writer kept the database busy", hint="try again in a moment", retry=True
         )
     if state == "57014":
-        return _unavailable("a statement took longer than the time-out allows")
+        return _unavailable("a statement took longer than the time-out allows", text)
     if "disk is full" in text or state == "53100":
         return Environment("disk-full", "no space left for the database")
     if "readonly database" in text or state == "25006":
@@ -272,7 +276,7 @@ def _translate_driver_error(error: exc.DBAPIError) -> Exception:
             "bad-setting", "the database has no tables yet or old ones", hint="run `musehub migrate`"
         )
     if error.connection_invalidated or state[:2] in ("08", "57", "53") or _is_connection_loss(error):
-        return _unavailable(text.splitlines()[0] if text else type(error.orig).__name__)
+        return _unavailable("the connection was lost", text)
     return error
 
 
@@ -280,10 +284,11 @@ def _is_connection_loss(error: exc.DBAPIError) -> bool:
     return isinstance(error, exc.InterfaceError) or "unable to open database file" in str(error.orig)
 
 
-def _unavailable(why: str) -> MuseError:
+def _unavailable(why: str, cause: str) -> MuseError:
     return RemoteFailure(
         "database-unavailable",
         f"the database does not answer: {why}",
         hint="try again; what was confirmed is kept",
         retry=True,
+        details={"cause": cause[:500]},
     )

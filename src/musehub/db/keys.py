@@ -38,7 +38,9 @@ async def list_keys(conn: AsyncConnection, user_id: int) -> list[sa.RowMapping]:
 
 async def revoke_key(conn: AsyncConnection, user_id: int, key_id: int, now: datetime) -> bool:
     """Whether the user had such a key that was not revoked yet."""
-    statement = keys.update().where(keys.c.user_id == user_id, keys.c.id == key_id, keys.c.revoked_at.is_(None))
+    statement = keys.update().where(
+        keys.c.user_id == user_id, keys.c.id == key_id, keys.c.revoked_at.is_(None)
+    )
     return (await conn.execute(statement.values(revoked_at=now))).rowcount > 0
 
 

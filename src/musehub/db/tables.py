@@ -17,6 +17,7 @@ from sqlalchemy.dialects import postgresql
 
 from musehub.db.instants import from_micros, to_micros
 
+
 class Instant(sa.types.TypeDecorator[datetime]):
     """An aware datetime, stored as microseconds since 1970."""
 
@@ -62,7 +63,7 @@ users = sa.Table(
     sa.Column("email", sa.Text, nullable=False, server_default=""),
     sa.Column("kind", sa.Text, nullable=False, server_default="human"),
     sa.Column("password_hash", sa.Text),
-    sa.Column("is_admin", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("is_admin", sa.Boolean, nullable=False, server_default=sa.text("FALSE")),
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("disabled_at", Instant),
     _one_of("kind", "human", "agent"),

@@ -1,0 +1,216 @@
+"""Transactions, the pool and what they report, on both databases."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+import sqlalchemy as sa
+
+from muse.errors import LimitReached, MuseError, RemoteFailure, UsageError
+from musehub.db.engine import Database, open_database
+from musehub.db.instants import from_micros
+from musehub.db.tables import users
+from musehub.db.transaction import TransactionRecord, metered
+from musehub.settings import Settings
+
+ROW = {"name": "ada", "created_at": from_micros(1)}
+
+
+async def count_users(database: Database) -> int:
+    async with database.read("count") as conn:
+        return (await conn.execute(sa.select(sa.func.count()).select_from(users))).scalar_one()
+
+
+async def test_a_block_that_ends_commits_and_one_that_raises_rolls_back(database: Database) -> None:
+    async with database.transaction("add") as conn:
+        await conn.execute(users.insert().values(**ROW))
+
+    async def fail() -> None:
+        async with database.transaction("add") as conn:
+            await conn.execute(users.insert().values(**{**ROW, "name": "ben"}))
+            _ = 1 / 0
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    assert await count_users(database) == 1
+    assert database.checked_out == 0
+
+
+async def test_a_cancelled_task_gives_its_connection_back(database: Database) -> None:
+    inside = asyncio.Event()
+
+    async def hold() -> None:
+        async with database.transaction("hold") as conn:
+            await conn.execute(users.insert().values(**ROW))
+            inside.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(hold())
+    await inside.wait()
+    assert database.checked_out == 1
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert database.checked_out == 0
+    assert await count_users(database) == 0
+
+
+async def test_instants_come_back_aware_and_exact(database: Database) -> None:
+    instant = from_micros(1_767_323_045_123_456)
+    async with database.transaction("add") as conn:
+        await conn.execute(users.insert().values(name="ada", created_at=instant))
+    async with database.read("read") as conn:
+        assert (await conn.execute(sa.select(users.c.created_at))).scalar_one() == instant
+
+
+async def test_meters_add_up_statements_and_transactions_of_a_task_and_its_children(
+    database: Database,
+) -> None:
+    async def one() -> None:
+        async with database.read("child") as conn:
+            await conn.execute(sa.select(1))
+            await conn.execute(sa.select(2))
+
+    with metered() as outer:
+        async with database.transaction("parent") as conn:
+            await conn.execute(users.insert().values(**ROW))
+        with metered() as inner:
+            await asyncio.gather(one(), one())
+    async with database.read("outside") as conn:
+        await conn.execute(sa.select(1))
+
+    assert (outer.transactions, outer.statements) == (3, 5)
+    assert (inner.transactions, inner.statements) == (2, 4)
+    assert outer.by_name == {"parent": 1, "child": 2}
+    assert 0 < outer.longest_transaction_s <= outer.held_s
+    assert outer.longest_transaction_name in ("parent", "child")
+
+
+async def test_observers_see_every_transaction(database: Database) -> None:
+    seen: list[TransactionRecord] = []
+    database.observers.append(seen.append)
+    await count_users(database)
+    with pytest.raises(ZeroDivisionError):
+        async with database.transaction("fails"):
+            _ = 1 / 0
+    assert [(record.name, record.writes, record.committed) for record in seen] == [
+        ("count", False, True),
+        ("fails", True, False),
+    ]
+
+
+async def test_no_free_connection_in_time_is_busy(
+    make_settings: Callable[..., Settings], database_url: str
+) -> None:
+    settings = make_settings(
+        database_url=database_url, database_pool_size=1, database_acquire_timeout_s=0.05, busy_timeout_s=0.05
+    )
+    database = open_database(settings)
+    async with database.transaction("first"):
+        with pytest.raises(LimitReached) as caught:
+            async with database.transaction("second"):
+                raise AssertionError("there is only one")
+    assert caught.value.code == "busy"
+    assert caught.value.retry
+    await database.close()
+
+
+async def test_writers_wait_for_each_other(database: Database) -> None:
+    async def increment(number: int) -> None:
+        async with database.transaction("add") as conn:
+            await conn.execute(users.insert().values(**{**ROW, "name": f"user{number}"}))
+
+    await asyncio.gather(*(increment(number) for number in range(30)))
+    assert await count_users(database) == 30
+
+
+async def test_two_processes_write_to_one_embedded_database(
+    make_settings: Callable[..., Settings], database_url: str
+) -> None:
+    databases = [open_database(make_settings(database_url=database_url)) for _ in range(2)]
+
+    async def add(number: int) -> None:
+        async with databases[number % 2].transaction("add") as conn:
+            await conn.execute(sa.select(sa.func.count()).select_from(users))
+            await conn.execute(users.insert().values(**{**ROW, "name": f"user{number}"}))
+
+    await asyncio.gather(*(add(number) for number in range(20)))
+    assert await count_users(databases[0]) == 20
+    for database in databases:
+        await database.close()
+
+
+async def test_a_read_cannot_write_to_the_embedded_database(database: Database) -> None:
+    if database.is_postgresql:
+        pytest.skip("one pool serves both there")
+    with pytest.raises(MuseError):
+        async with database.read("read") as conn:
+            await conn.execute(users.insert().values(**ROW))
+
+
+async def test_a_database_without_tables_says_what_to_do(
+    make_settings: Callable[..., Settings], empty_database_url: str
+) -> None:
+    database = open_database(make_settings(database_url=empty_database_url))
+    with pytest.raises(UsageError) as caught:
+        await count_users(database)
+    assert "musehub migrate" in str(caught.value.hint)
+    await database.close()
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+async def test_connections_have_the_timeouts_of_the_settings(
+    make_settings: Callable[..., Settings], database_url: str
+) -> None:
+    database = open_database(make_settings(database_url=database_url, statement_timeout_s=7, keepalive_s=33))
+    async with database.read("show") as conn:
+        shown = {
+            name: (await conn.exec_driver_sql(f"SHOW {name}")).scalar_one()
+            for name in ("statement_timeout", "idle_in_transaction_session_timeout", "application_name")
+        }
+    assert shown == {
+        "statement_timeout": "7s",
+        "idle_in_transaction_session_timeout": "1min",
+        "application_name": "musehub",
+    }
+    await database.close()
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+async def test_a_statement_that_takes_too_long_is_ended(
+    make_settings: Callable[..., Settings], database_url: str
+) -> None:
+    database = open_database(make_settings(database_url=database_url, statement_timeout_s=0.05))
+    with pytest.raises(RemoteFailure) as caught:
+        async with database.read("slow") as conn:
+            await conn.exec_driver_sql("SELECT pg_sleep(20)")
+    assert caught.value.code == "database-unavailable"
+    await database.close()
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+async def test_a_terminated_backend_is_an_error_that_may_be_retried_and_the_pool_recovers(
+    database: Database,
+) -> None:
+    async def lose_connection() -> None:
+        async with database.transaction("victim") as conn:
+            pid = (await conn.exec_driver_sql("SELECT pg_backend_pid()")).scalar_one()
+            async with database.read("killer") as other:
+                await other.exec_driver_sql("SELECT pg_terminate_backend($1)", (pid,))
+            await conn.execute(users.insert().values(**ROW))
+
+    with pytest.raises(RemoteFailure) as caught:
+        await lose_connection()
+    assert caught.value.code == "database-unavailable"
+    assert caught.value.retry
+    assert await count_users(database) == 0
+
+
+async def test_a_database_that_is_not_there_is_unavailable(make_settings: Callable[..., Settings]) -> None:
+    database = open_database(make_settings(database_url="postgresql://nobody@127.0.0.1:9/none"))
+    with pytest.raises(RemoteFailure) as caught:
+        await count_users(database)
+    assert caught.value.code == "database-unavailable"
+    await database.close()
