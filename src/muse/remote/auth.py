@@ -30,7 +30,7 @@ class Identity(NamedTuple):
 def log_in_with_password(
     hub: HubClient, user: str, password: str, *, label: str = "", scope: str = SCOPE
 ) -> Credential:
-    """Get a token for a password; raises `bad-credentials`, `too-many-attempts`. Never tried twice by itself."""
+    """Get a token for a password; raises `bad-credentials`, `too-many-attempts`. Tried once."""
     return _log_in(hub, {"user": user, "password": password, "label": label, "scope": scope})
 
 

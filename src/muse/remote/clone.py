@@ -1,0 +1,137 @@
+"""Clone: a new repository with everything a remote has, or nothing at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from muse.errors import Conflict, NotFound
+from muse.objects.ids import Kind
+from muse.remote.address import RepositoryUrl
+from muse.remote.client import HubClient
+from muse.remote.fetch import Fetched, fetch
+from muse.remote.progress import Progress, silent
+from muse.wire.refnames import HEADS
+
+if TYPE_CHECKING:
+    from muse.store.repository import Repository
+
+FIRST_REMOTE = "origin"
+
+
+class Cloned(NamedTuple):
+    """A finished clone; the caller closes `repository`. `branch` is checked out, and has no commit if the
+    remote is empty.
+    """
+
+    repository: Repository
+    fetched: Fetched
+    branch: str
+
+
+def clone(
+    url: RepositoryUrl,
+    directory: Path,
+    hub: HubClient,
+    *,
+    branch: str | None = None,
+    remote: str = FIRST_REMOTE,
+    checkout: bool = True,
+    user_config: Path | None = None,
+    operation: str | None = None,
+    progress: Progress = silent,
+) -> Cloned:
+    """Make `directory`, which must be absent or empty, a clone, with `branch` or the remote's default branch
+    checked out.
+
+    Complete or not at all: whatever fails, also Ctrl-C, removes what was made. Raises `already-exists`,
+    `unknown-branch`, and what `fetch` and checkout raise.
+    """
+    directory = Path(os.path.abspath(directory))
+    made = _prepare(directory)
+    try:
+        return _clone(url, directory, hub, branch, remote, checkout, user_config, operation, progress)
+    except BaseException:
+        _remove(directory, made)
+        raise
+
+
+def _prepare(directory: Path) -> list[Path]:
+    """Check that there is room for a clone; returns the folders that are to be made, the outermost first."""
+    if os.path.lexists(directory) and (not directory.is_dir() or any(os.scandir(directory))):
+        raise Conflict(
+            "already-exists",
+            f'"{directory}" exists and is not an empty folder',
+            hint="clone into another one: `muse clone URL DIRECTORY`",
+        )
+    made: list[Path] = []
+    for folder in (directory, *directory.parents):
+        if folder.exists():
+            break
+        made.insert(0, folder)
+    return made
+
+
+def _remove(directory: Path, made: list[Path]) -> None:
+    """Remove what a failed clone left; a folder that was there before stays, empty as it was."""
+    if directory in made:
+        shutil.rmtree(directory, ignore_errors=True)
+    elif directory.is_dir():
+        for entry in os.scandir(directory):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                os.unlink(entry.path)
+    for folder in reversed(made):
+        try:
+            folder.rmdir()
+        except OSError:
+            pass
+
+
+def _clone(
+    url: RepositoryUrl,
+    directory: Path,
+    hub: HubClient,
+    branch: str | None,
+    remote: str,
+    with_files: bool,
+    user_config: Path | None,
+    operation: str | None,
+    progress: Progress,
+) -> Cloned:
+    from muse.store.repository import Repository
+
+    repository = Repository.init(directory, user_config=user_config)
+    try:
+        with repository.transaction() as transaction:
+            repository.settings.set(f"remote.{remote}.url", str(url), transaction)
+        fetched = fetch(repository, remote, hub, progress=progress)
+        name = _choose_branch(fetched, branch)
+        head = fetched.refs.get(HEADS + name)
+        with repository.transaction(operation) as transaction:
+            if head is not None:
+                transaction.set_ref(HEADS + name, head.target, expected=None, kind=Kind.COMMIT)
+            transaction.set_head(HEADS + name)
+            repository.settings.set(f"branch.{name}.remote", remote, transaction)
+        if head is not None and with_files:
+            from muse.worktree.checkout import checkout
+
+            checkout(repository, None, None, repository.graph(head.target).tree, progress=progress)
+    except BaseException:
+        repository.close()
+        raise
+    return Cloned(repository, fetched, name)
+
+
+def _choose_branch(fetched: Fetched, asked: str | None) -> str:
+    branches = [name.removeprefix(HEADS) for name in fetched.refs if name.startswith(HEADS)]
+    if asked is not None:
+        if asked not in branches:
+            raise NotFound("unknown-branch", f'the remote has no branch "{asked}"')
+        return asked
+    if fetched.default_branch in branches or not branches:
+        return fetched.default_branch
+    return "main" if "main" in branches else branches[0]

@@ -1,0 +1,174 @@
+"""Downloads of packs, several at once and ahead of their use, into temporary files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from muse.errors import AccessDenied, InvalidData, LimitReached, MuseError, NotFound, RemoteFailure
+from muse.remote.retry import RETRY_AFTER
+from muse.wire.messages import PackAddress
+from muse.wire.parsing import parse_pack_addresses
+
+if TYPE_CHECKING:
+    from muse.remote.client import HubClient, OpenAnswer
+    from muse.remote.progress import Progress
+
+CONCURRENT = 4
+AHEAD = 8
+"""Packs that may lie downloaded and unused: 128 MiB of disk, so that a slow disk slows the network, too."""
+
+
+class Downloader:
+    """Fetches packs in threads of its own; `take` hands them out in any order that does not run far ahead.
+
+    Each file has the digest it was asked for. Leaving the `with` block removes what was not taken over.
+    """
+
+    def __init__(
+        self,
+        hub: HubClient,
+        path: str,
+        packs: Sequence[PackAddress],
+        folder: Path,
+        progress: Progress,
+    ) -> None:
+        self._hub = hub
+        self._path = path
+        self._packs = packs
+        self._folder = folder
+        self._progress = progress
+        self._prefix = f"fetch-{os.getpid()}-{os.urandom(4).hex()}"
+        self._changed = threading.Condition()
+        self._next = 0
+        self._taken = 0
+        self._files: dict[int, Path] = {}
+        self._failure: BaseException | None = None
+        self._closed = False
+        self._bytes = 0
+        self._total_bytes = sum(pack.size_bytes for pack in packs)
+        self._threads = [
+            threading.Thread(target=self._work, name="download", daemon=True)
+            for _ in range(min(CONCURRENT, len(packs)))
+        ]
+
+    def __enter__(self) -> Downloader:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join(1.0)  # one that hangs in a read finds its file gone
+        for number in range(len(self._packs)):
+            self._file(number).unlink(missing_ok=True)
+
+    def _file(self, number: int) -> Path:
+        return self._folder / f"{self._prefix}-{number}.pack"
+
+    def take(self, number: int) -> Path:
+        """Return the file of pack `number` when it is there; raises what made its download fail for good."""
+        with self._changed:
+            self._taken = max(self._taken, number + 1)
+            self._changed.notify_all()
+            while number not in self._files and self._failure is None:
+                self._changed.wait()
+            if self._failure is not None:
+                raise self._failure
+            return self._files.pop(number)
+
+    # ---- in the threads
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while (
+                    not self._closed and self._next < len(self._packs) and self._next >= self._taken + AHEAD
+                ):
+                    self._changed.wait()
+                if self._closed or self._next >= len(self._packs):
+                    return
+                number = self._next
+                self._next += 1
+            try:
+                self._fetch_patiently(number)
+            except BaseException as error:
+                with self._changed:
+                    self._failure = self._failure or error
+                    self._closed = True
+                    self._changed.notify_all()
+                return
+            with self._changed:
+                self._files[number] = self._file(number)
+                self._changed.notify_all()
+
+    def _fetch_patiently(self, number: int) -> None:
+        self._hub.retry.run(lambda attempt: self._fetch(number, fresh=attempt > 0))
+
+    def _fetch(self, number: int, fresh: bool) -> None:
+        pack = self._packs[number]
+        request = (self._ask_again(pack) if fresh else pack).request
+        digest = hashlib.sha256()
+        size = 0
+        try:
+            with (
+                self._hub.open_url(request.method, request.url, request.headers) as opened,
+                open(self._file(number), "wb") as file,
+            ):
+                if opened.status != 200:
+                    raise _explain_refusal(opened)
+                for piece in opened.answer:
+                    size += len(piece)
+                    if size > pack.size_bytes:
+                        break
+                    digest.update(piece)
+                    file.write(piece)
+                    self._note(len(piece))
+            if size != pack.size_bytes or digest.digest() != pack.digest:
+                raise InvalidData("wrong-hash", "a downloaded pack is not the one announced", retry=True)
+        except BaseException as error:
+            self._note(-min(size, pack.size_bytes))
+            if isinstance(error, OSError):
+                from muse.store.failure import os_failure
+
+                raise os_failure(error, self._file(number)) from error
+            raise
+
+    def _note(self, size_bytes: int) -> None:
+        with self._changed:
+            if self._closed:
+                raise RemoteFailure("remote-closed", "the download was given up")
+            self._bytes += size_bytes
+            self._progress("downloading", self._bytes, self._total_bytes, "bytes")
+
+    def _ask_again(self, pack: PackAddress) -> PackAddress:
+        """Get a fresh address: an old one may have expired."""
+        value = {"digests": [pack.digest.hex()]}
+        for fresh in parse_pack_addresses(
+            self._hub.load_json_once("POST", f"{self._path}/fetch/presign", value)
+        ):
+            if fresh.digest == pack.digest:
+                return fresh
+        raise NotFound("pack-not-found", f"the hub no longer has pack {pack.digest.hex()}")
+
+
+def _explain_refusal(opened: OpenAnswer) -> MuseError:
+    status = opened.status
+    details: dict[str, object] = {"status": status}
+    if opened.retry_after_s is not None:
+        details[RETRY_AFTER] = opened.retry_after_s
+    message = f"the object store answered a download with status {status}"
+    if status in (401, 403):
+        return AccessDenied("bad-upload-url", message, retry=True, details=details)
+    if status == 404:
+        return NotFound("pack-not-found", message, details=details)
+    if status == 429:
+        return LimitReached("busy", message, retry=True, details=details)
+    return RemoteFailure("store-unavailable", message, retry=status >= 500 or status == 408, details=details)

@@ -1,0 +1,292 @@
+"""Fetch: bring what the remote has and is not here, all or nothing, and move the remote-tracking refs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from muse.errors import MuseError, UsageError
+from muse.history.walk import is_ancestor
+from muse.objects.commit import decode_tag
+from muse.objects.ids import Kind
+from muse.remote.client import CLIENT_NAME, JSON_TYPE, HubClient
+from muse.remote.progress import Phase, Progress, Stopwatch, silent
+from muse.remote.receive import Receiver, Spool, Stream, missing_objects
+from muse.remote.state import get_remote_url, load_tracking_refs, save_limits, tracking_prefix
+from muse.store.refs import check_ref_name
+from muse.wire.frames import PACKS, Frame
+from muse.wire.messages import MAX_WANTS, FetchRequest, Limits, PackAddress, Ref
+from muse.wire.refnames import HEADS, TAGS
+
+if TYPE_CHECKING:
+    from muse.store.repository import Repository
+    from muse.store.transaction import Transaction
+
+KEPT_PACKS = "fetched-packs"
+"""Digests of packs that an interrupted fetch took in; the next one does not download them again."""
+
+
+class RefChange(NamedTuple):
+    """A ref that moved here: `name` as in `remotes/origin/heads/main`; `forced` when it is not a
+    fast-forward.
+    """
+
+    name: str
+    old: Ref | None
+    new: Ref | None
+    forced: bool = False
+
+
+class Fetched(NamedTuple):
+    """A fetch that is complete. `refs` are all of the remote's; `kept_tags` are tags that differ here and
+    were left alone; `skipped` are names that cannot be used here. `phases` add up to the whole of it.
+    """
+
+    remote: str
+    refs: dict[str, Ref]
+    default_branch: str
+    changes: list[RefChange]
+    kept_tags: list[str]
+    skipped: list[str]
+    phases: list[Phase]
+    requests: int
+    bytes_received: int
+    packs: int
+    objects: int
+
+
+def fetch(
+    repository: Repository,
+    remote: str,
+    hub: HubClient,
+    *,
+    refs: Sequence[str] = (),
+    prune: bool = False,
+    progress: Progress = silent,
+) -> Fetched:
+    """Bring everything the remote's refs reach, or only `refs` (`main`, `heads/main`, `tags/v1`).
+
+    Every object is hashed again and everything that is named is present before a ref moves: the result is
+    complete, or an error. What was received before an interruption is used by the next fetch. Tags that are
+    not here are made here as well; `prune` removes remote-tracking refs that the remote no longer has. Raises
+    `unknown-revision`, `missing-objects`, `truncated`, and what hub, network and repository raise.
+    """
+    return _Fetch(repository, remote, hub, refs, prune, progress).run()
+
+
+class _Fetch:
+    def __init__(
+        self,
+        repository: Repository,
+        remote: str,
+        hub: HubClient,
+        refs: Sequence[str],
+        prune: bool,
+        progress: Progress,
+    ) -> None:
+        self._repository = repository
+        self._remote = remote
+        self._hub = hub
+        self._refs = [_full_name(name) for name in refs]
+        self._prune = prune
+        self._progress = progress
+        self._watch = Stopwatch()
+        self._path = get_remote_url(repository, remote).path
+        self._kept_packs = _parse_digests(repository.remotes.get(remote, KEPT_PACKS))
+        self._flushed_packs: list[str] = []
+        self._changes: list[RefChange] = []
+        self._kept_tags: list[str] = []
+        self._skipped: list[str] = []
+        self._packs = 0
+        self._objects = 0
+
+    def run(self) -> Fetched:
+        def attempt(number: int) -> Fetched:
+            try:
+                return self._attempt()
+            except MuseError as error:
+                self._remember_packs(error)
+                raise
+
+        return self._hub.retry.run(attempt)
+
+    def _attempt(self) -> Fetched:
+        self._watch.switch("ask")
+        self._changes, self._kept_tags, self._skipped = [], [], []
+        request = FetchRequest(self._refs or None, self._find_haves(), True, CLIENT_NAME)
+        body = json.dumps(request.to_json()).encode()
+        stream = Stream(self._hub.iter_frames(f"{self._path}/fetch", JSON_TYPE, body), self._progress)
+        self._watch.switch("receive")
+        with self._repository.transaction() as transaction:
+            receiver = Receiver(self._repository, transaction, self._progress)
+            self._receive(stream, receiver)
+            self._watch.switch("check")
+            receiver.check_closure()
+            wanted = self._find_wanted(stream.header.refs)
+            self._check_targets(wanted)
+            self._watch.switch("remember")
+            self._move_refs(transaction, stream.header.refs, wanted)
+            self._save_state(transaction, stream.header.limits)
+        hub, header = self._hub, stream.header
+        return Fetched(
+            self._remote,
+            header.refs,
+            header.default_branch,
+            self._changes,
+            self._kept_tags,
+            self._skipped,
+            self._watch.stop(),
+            hub.requests,
+            hub.bytes_received,
+            self._packs,
+            self._objects,
+        )
+
+    # ---- objects
+
+    def _find_haves(self) -> list[bytes]:
+        """Return the commits that refs lead to here: everything they name is here as well."""
+        objects = self._repository.objects
+        haves: dict[bytes, None] = {}
+        prefixes = (tracking_prefix(self._remote), HEADS, TAGS, "remotes/")
+        for prefix in prefixes:
+            for ref in self._repository.refs.iter(prefix):
+                kind, target = ref.kind, ref.target
+                while kind is Kind.TAG:
+                    tag = decode_tag(objects.load(kind, target))
+                    kind, target = tag.target_kind, tag.target
+                if kind is Kind.COMMIT:
+                    haves[target] = None
+        head = self._repository.refs.head().target
+        if head is not None:
+            haves[head] = None
+        return list(haves)[:MAX_WANTS]
+
+    def _receive(self, stream: Stream, receiver: Receiver) -> None:
+        """Take everything in; with packs, records wait until those are here, because they may be based on
+        them.
+        """
+        spool: Spool | None = None
+        try:
+            for frame in stream:
+                if frame.type == PACKS:
+                    spool = spool or Spool(self._repository.temporary_dir)
+                elif spool is not None:
+                    stream.count(frame.type, sum(1 for _ in frame.records()))
+                    spool.add(frame)
+                else:
+                    stream.count(frame.type, receiver.add_frame(frame))
+            if spool is not None:
+                self._watch.switch("download")
+                self._receive_packs(stream.packs, receiver)
+                self._watch.switch("receive")
+                _add_all(receiver, spool)
+        finally:
+            if spool is not None:
+                spool.close()
+        self._objects = receiver.objects
+
+    def _receive_packs(self, packs: list[PackAddress], receiver: Receiver) -> None:
+        from muse.remote.download import Downloader
+
+        wanted = [pack for pack in packs if pack.digest not in self._kept_packs]
+        self._flushed_packs = [pack.digest.hex() for pack in packs if pack.digest in self._kept_packs]
+        folder = self._repository.temporary_dir
+        with Downloader(self._hub, self._path, wanted, folder, self._progress) as downloader:
+            taken: list[str] = []
+            for number, pack in enumerate(wanted):
+                receiver.add_pack(downloader.take(number), pack)
+                self._packs += 1
+                taken.append(pack.digest.hex())
+                if receiver.is_flushed:
+                    self._flushed_packs += taken
+                    taken = []
+
+    def _remember_packs(self, error: MuseError) -> None:
+        """Keep for the next attempt which packs are here; after a hole was found, trust none."""
+        if error.code == "missing-objects":
+            self._flushed_packs = []
+        kept = {bytes.fromhex(digest) for digest in self._flushed_packs}
+        if kept != self._kept_packs:
+            self._kept_packs = kept
+            try:
+                self._repository.remotes.set(self._remote, KEPT_PACKS, " ".join(self._flushed_packs) or None)
+            except MuseError:
+                pass  # the first error says more
+
+    # ---- refs
+
+    def _find_wanted(self, refs: Mapping[str, Ref]) -> dict[str, Ref]:
+        wanted = {}
+        for name, ref in refs.items():
+            if self._refs and name not in self._refs:
+                continue
+            try:
+                check_ref_name(tracking_prefix(self._remote) + name)
+            except UsageError:
+                self._skipped.append(name)
+                continue
+            wanted[name] = ref
+        return wanted
+
+    def _check_targets(self, wanted: Mapping[str, Ref]) -> None:
+        for kind in {ref.kind for ref in wanted.values()}:
+            targets = {ref.target for ref in wanted.values() if ref.kind is kind}
+            missing = self._repository.objects.find_missing(kind, targets)
+            if missing:
+                raise missing_objects(kind, missing)
+
+    def _move_refs(
+        self, transaction: Transaction, refs: Mapping[str, Ref], wanted: Mapping[str, Ref]
+    ) -> None:
+        before = load_tracking_refs(self._repository, self._remote)
+        prefix = tracking_prefix(self._remote)
+        for name, ref in wanted.items():
+            old = before.get(name)
+            if old != ref:
+                transaction.set_ref(prefix + name, ref.target, kind=ref.kind)
+                self._changes.append(RefChange(prefix + name, old, ref, self._is_forced(old, ref)))
+            if name.startswith(TAGS):
+                self._take_tag(transaction, name, ref)
+        if self._prune:
+            for name in sorted(before.keys() - refs.keys()):
+                transaction.set_ref(prefix + name, None)
+                self._changes.append(RefChange(prefix + name, before[name], None))
+
+    def _is_forced(self, old: Ref | None, new: Ref) -> bool:
+        if old is None:
+            return False
+        if old.kind is not Kind.COMMIT or new.kind is not Kind.COMMIT:
+            return True
+        return not is_ancestor(self._repository.graph, old.target, new.target)
+
+    def _take_tag(self, transaction: Transaction, name: str, ref: Ref) -> None:
+        here = self._repository.refs.get(name)
+        if here is None:
+            transaction.set_ref(name, ref.target, expected=None, kind=ref.kind)
+            self._changes.append(RefChange(name, None, ref))
+        elif (here.target, here.kind) != (ref.target, ref.kind):
+            self._kept_tags.append(name)
+
+    def _save_state(self, transaction: Transaction, limits: Limits) -> None:
+        save_limits(self._repository, self._remote, limits, transaction)
+        if self._repository.remotes.get(self._remote, KEPT_PACKS) is not None:
+            self._repository.remotes.set(self._remote, KEPT_PACKS, None, transaction)
+
+
+def _add_all(receiver: Receiver, frames: Iterator[Frame] | Spool) -> None:
+    for frame in frames:
+        receiver.add_frame(frame)
+
+
+def _full_name(name: str) -> str:
+    name = name.removeprefix("refs/")
+    return name if name.startswith((HEADS, TAGS)) else HEADS + name
+
+
+def _parse_digests(text: str | None) -> set[bytes]:
+    try:
+        return {bytes.fromhex(digest) for digest in (text or "").split()}
+    except ValueError:
+        return set()

@@ -1,0 +1,240 @@
+"""What a fetch receives: frames and packs, every object hashed, every batch closed before it is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from muse.errors import CorruptStore, InvalidData, RemoteFailure
+from muse.objects.ids import Kind, format_id, hash_bytes
+from muse.objects.references import iter_references
+from muse.packs.pack import verify_pack
+from muse.packs.record import Record, decode_object
+from muse.wire.frames import BLOBS, COMMITS, END, FRAME, HEADER, PACKS, PROGRESS, TREES, Frame
+from muse.wire.messages import FetchHeader, PackAddress
+from muse.wire.parsing import parse_end, parse_fetch_header, parse_pack_addresses, parse_progress
+
+if TYPE_CHECKING:
+    from muse.remote.progress import Progress
+    from muse.store.repository import Repository
+    from muse.store.transaction import Transaction
+
+KINDS_OF_FRAME = {
+    BLOBS: frozenset((Kind.BLOB,)),
+    TREES: frozenset((Kind.TREE, Kind.CHUNKS)),
+    COMMITS: frozenset((Kind.COMMIT, Kind.TAG)),
+}
+FLUSH_OBJECTS = 20_000
+FLUSH_BYTES = 64 << 20
+"""From either on a batch is checked and made durable; the transaction itself would flush, unchecked, at twice
+as much.
+"""
+
+
+class Stream:
+    """The frames of an answer to a fetch, checked as a whole: order, counts and hash.
+
+    `header` is there after the first frame, `packs` as soon as they were announced. Iterating yields the
+    frames of records and ends only when E fits everything before it.
+    """
+
+    def __init__(self, frames: Iterator[Frame], progress: Progress) -> None:
+        self._frames = frames
+        self._progress = progress
+        self._digest = hashlib.sha256()
+        self.counts: dict[str, int] = {}
+        self.packs: list[PackAddress] = []
+        first = next(frames, None)
+        if first is None or first.type != HEADER:
+            raise InvalidData("bad-frame", "the answer to a fetch does not begin with a header")
+        self._add(first)
+        self.header: FetchHeader = parse_fetch_header(first.json())
+
+    def _add(self, frame: Frame) -> None:
+        self._digest.update(FRAME.pack(frame.type, len(frame.payload)))
+        self._digest.update(frame.payload)
+
+    def count(self, frame_type: bytes, records: int) -> None:
+        """Count the records of a frame that was handed out; the sum is compared with E."""
+        name = frame_type.decode()
+        self.counts[name] = self.counts.get(name, 0) + records
+
+    def __iter__(self) -> Iterator[Frame]:
+        ended = False
+        for frame in self._frames:
+            if ended:
+                raise InvalidData("bad-frame", "frames follow the end of a stream")
+            if frame.type == END:
+                ended = True
+                end = parse_end(frame.json())
+                counts = {name: n for name, n in end.counts.items() if n}
+                if counts != self.counts or end.sha256 != self._digest.digest():
+                    raise InvalidData(
+                        "truncated",
+                        "a fetch did not bring what its end says",
+                        hint="run it again",
+                        retry=True,
+                    )
+                continue
+            self._add(frame)
+            if frame.type == PROGRESS:
+                at = parse_progress(frame.json())
+                self._progress(f"hub: {at.phase}", at.done, at.total, at.unit)
+            elif frame.type == PACKS:
+                packs = parse_pack_addresses(frame.json())
+                self.packs += packs
+                self.count(PACKS, len(packs))
+                yield frame
+            elif frame.type in KINDS_OF_FRAME:
+                yield frame
+            else:
+                raise InvalidData("bad-frame", f"frame {frame.type!r} has no place in a fetch")
+        if not ended:
+            raise RemoteFailure(
+                "remote-closed",
+                "the answer to a fetch ended too early",
+                hint="run it again; what is here already is not sent twice",
+                retry=True,
+            )
+
+
+class Receiver:
+    """Takes records and packs into a transaction.
+
+    Whatever is flushed is closed: everything it names is in the repository. `finish` says so for all of it.
+    """
+
+    def __init__(self, repository: Repository, transaction: Transaction, progress: Progress) -> None:
+        self._objects = repository.objects
+        self._transaction = transaction
+        self._progress = progress
+        self._needed: dict[Kind, set[bytes]] = {kind: set() for kind in Kind}
+        self._unflushed = 0
+        self._unflushed_bytes = 0
+        self.objects = 0
+
+    def add_frame(self, frame: Frame) -> int:
+        """Take the records of a frame; returns how many they were.
+
+        Raises `bad-frame` for records that are out of place, `bad-record`, `bad-object`, `missing-objects`.
+        """
+        allowed = KINDS_OF_FRAME[frame.type]
+        count = 0
+        for record in frame.records():
+            if record.kind not in allowed:
+                raise InvalidData("bad-frame", f"frame {frame.type.decode()} holds a record of another kind")
+            self._add(record)
+            count += 1
+        self._progress("receiving", self.objects, None, "objects")
+        return count
+
+    def _add(self, record: Record) -> None:
+        kind = Kind(record.kind)
+        base = None
+        if record.base is not None:
+            try:
+                base = self._transaction.load(kind, record.base)
+            except CorruptStore as error:
+                if error.code != "missing-object":
+                    raise
+                raise InvalidData(
+                    "missing-objects",
+                    f"the remote sent a difference from {format_id(record.base)}, which is not here",
+                ) from None
+        data = decode_object(record, base)
+        object_id = hash_bytes(data)
+        if kind is not Kind.BLOB:
+            for target_kind, target in iter_references(kind, data):
+                self._needed[target_kind].add(target)
+        self._objects.remember(kind, object_id, data)
+        self._transaction.put_record(object_id, record)
+        self._note(1, len(record.payload))
+
+    def add_pack(self, path: Path, address: PackAddress) -> None:
+        """Verify every object of a downloaded pack and take the file into the store; its hash was checked
+        before.
+
+        Raises `wrong-hash`, `bad-pack`, `bad-record`, `missing-objects`.
+        """
+        import mmap
+
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            view = memoryview(mapped)
+            try:
+                objects = verify_pack(view, self._transaction.load, visit=_only_blobs)
+            finally:
+                view.release()
+        if len(objects) != address.objects:
+            raise InvalidData("bad-pack", "a pack holds another number of objects than announced")
+        self._transaction.adopt_pack(path, objects)
+        self._note(len(objects), address.size_bytes)
+
+    def _note(self, objects: int, size_bytes: int) -> None:
+        self.objects += objects
+        self._unflushed += objects
+        self._unflushed_bytes += size_bytes
+        if self._unflushed >= FLUSH_OBJECTS or self._unflushed_bytes >= FLUSH_BYTES:
+            self.flush()
+
+    @property
+    def is_flushed(self) -> bool:
+        """Whether everything taken in so far is durable."""
+        return self._unflushed == 0
+
+    def flush(self) -> None:
+        """Check what was received and make it durable; refs still wait for the end of the transaction."""
+        self.check_closure()
+        self._transaction.flush()
+        self._unflushed = self._unflushed_bytes = 0
+
+    def check_closure(self) -> None:
+        """Raise `missing-objects` unless everything that was received names only what is here."""
+        for kind, ids in self._needed.items():
+            missing = self._objects.find_missing(kind, ids)
+            if missing:
+                raise missing_objects(kind, missing)
+            ids.clear()
+
+
+def missing_objects(kind: Kind, ids: Iterable[bytes]) -> InvalidData:
+    found = sorted(ids)
+    return InvalidData(
+        "missing-objects",
+        f"the remote did not send {kind.name.lower()} {format_id(found[0])}"
+        + (f" and {len(found) - 1} more" if len(found) > 1 else "")
+        + ", which others name",
+        hint="nothing was changed here; `musehub fsck` on the hub shows what it lacks",
+        details={"kind": kind.name.lower(), "missing": [object_id.hex() for object_id in found[:20]]},
+    )
+
+
+def _only_blobs(kind: Kind, object_id: bytes, data: bytes) -> None:
+    if kind is not Kind.BLOB:
+        raise InvalidData(
+            "bad-pack", f"a pack of a hub holds a {kind.name.lower()}; only blobs may be in one"
+        )
+
+
+class Spool:
+    """Frames kept in a temporary file until the packs that their records may be based on are here."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / f"fetch-{os.getpid()}-{os.urandom(4).hex()}.tmp"
+        self._file = open(self._path, "w+b")  # noqa: SIM115
+
+    def add(self, frame: Frame) -> None:
+        self._file.write(FRAME.pack(frame.type, len(frame.payload)))
+        self._file.write(frame.payload)
+
+    def __iter__(self) -> Iterator[Frame]:
+        self._file.seek(0)
+        while head := self._file.read(FRAME.size):
+            frame_type, size = FRAME.unpack(head)
+            yield Frame(frame_type, self._file.read(size))
+
+    def close(self) -> None:
+        self._file.close()
+        self._path.unlink(missing_ok=True)
