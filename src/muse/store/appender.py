@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from functools import partial
 from pathlib import Path
 
@@ -144,6 +143,8 @@ def _move(path: Path, target: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        shutil.copyfile(path, target)
+        from shutil import copyfile  # 3 ms to import, and hardly ever needed
+
+        copyfile(path, target)
         sync_file(target)
         path.unlink()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from muse.errors import Conflict, NotFound
+from muse.errors import Conflict, InternalError, NotFound
 from muse.history.walk import Node
 from muse.store.appender import Appender
 from muse.store.database import BUSY_TIMEOUT_S, Database
@@ -23,7 +23,9 @@ from muse.store.remotes import RemoteState
 from muse.store.segments import sync_folder
 from muse.store.settings import Settings, UserSettings, user_config_path
 from muse.store.statcache import StatCache
-from muse.store.transaction import Transaction, nested_transaction
+
+if TYPE_CHECKING:
+    from muse.store.transaction import Transaction
 
 FOLDER = ".muse"
 DATABASE = "muse.db"
@@ -83,6 +85,8 @@ class Repository:
                 os.rename(building, folder)
                 sync_folder(path)
             except BaseException:
+                import shutil
+
                 shutil.rmtree(building, ignore_errors=True)
                 raise
         except OSError as error:
@@ -117,8 +121,12 @@ class Repository:
         `operation` is the text for the operation log, usually the command line; None keeps it out of the log.
         Raises `locked` while the repository is being cleaned up.
         """
+        from muse.store.transaction import Transaction  # with JSON, 4 ms that a reading command saves
+
         if self._transaction is not None:
-            raise nested_transaction()
+            raise InternalError(
+                "internal", "a transaction was begun inside another one of the same repository"
+            )
         self._transaction = Transaction(self, operation)
         return self._transaction
 

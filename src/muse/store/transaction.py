@@ -11,7 +11,7 @@ from pathlib import Path
 from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from muse.errors import Conflict, CorruptStore, InternalError, InvalidData, NotFound, UsageError
+from muse.errors import Conflict, CorruptStore, InvalidData, NotFound, UsageError
 from muse.history.walk import Node
 from muse.objects.commit import decode_commit, decode_tag
 from muse.objects.ids import ID_BYTES, Kind, format_id, hash_bytes
@@ -429,7 +429,3 @@ def _show(value: RefValue) -> str:
 
 def _record_bytes(packed: PackedObject) -> int:
     return HEADER.size + (ID_BYTES if packed.encoding == Encoding.PREFIX else 0) + packed.stored_size
-
-
-def nested_transaction() -> InternalError:
-    return InternalError("internal", "a transaction was begun inside another one of the same repository")
