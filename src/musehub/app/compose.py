@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -19,6 +20,7 @@ from musehub.app.errors import error_response
 from musehub.db.engine import Database, open_database
 from musehub.db.instants import Clock, utc_now
 from musehub.settings import Settings
+from musehub.web.routes import warm_up, web_router
 from musehub.wire_http.route import RawRoute
 
 
@@ -30,7 +32,7 @@ def create_app(settings: Settings, *, database: Database | None = None, clock: C
     hub_database = database or open_database(settings)
     accounts = open_accounts(hub_database, settings, clock)
     app = Litestar(
-        route_handlers=[health, ready, *auth_controllers(), UserController],
+        route_handlers=[health, ready, *auth_controllers(), UserController, web_router()],
         dependencies={
             "settings": _given(settings),
             "database": _given(hub_database),
@@ -39,7 +41,7 @@ def create_app(settings: Settings, *, database: Database | None = None, clock: C
             "actor": Provide(provide_actor),
         },
         exception_handlers={Exception: error_response},
-        lifespan=[_closing(hub_database)],
+        lifespan=[_closing(hub_database), _warming],
         openapi_config=openapi_config(),
         request_max_body_size=settings.request_max_bytes,
     )
@@ -64,3 +66,13 @@ def _closing(database: Database) -> Callable[[Litestar], AbstractAsyncContextMan
             await database.close()
 
     return lifespan
+
+
+@asynccontextmanager
+async def _warming(_app: Litestar) -> AsyncIterator[None]:
+    """Load what pages need beside the first requests, in a thread: no request waits for an import."""
+    warming = asyncio.create_task(asyncio.to_thread(warm_up))
+    try:
+        yield
+    finally:
+        await warming

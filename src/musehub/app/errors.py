@@ -12,6 +12,7 @@ from litestar.exceptions import HTTPException, NotFoundException, ValidationExce
 from litestar.types import Send
 
 from muse.errors import InternalError, LimitReached, MuseError, NotFound, UsageError
+from musehub.web.errors import error_page, wants_page
 
 logger = logging.getLogger("musehub")
 
@@ -53,11 +54,14 @@ def headers_of(error: MuseError) -> dict[str, str]:
 
 
 def error_response(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """The JSON answer; Litestar calls this for every exception of a handler."""
+    """The answer, a page for a browser and JSON for all else; Litestar calls this for every exception of a handler."""
     known = to_muse_error(error, where=f"{request.method} {request.url.path}")
+    status = status_of(known, error)
+    if wants_page(request):
+        return error_page(request, known, status)
     return Response(
         {"error": known.to_json()},
-        status_code=status_of(known, error),
+        status_code=status,
         headers=headers_of(known),
         media_type=MediaType.JSON,
     )

@@ -1,0 +1,1 @@
+"""The hub's pages for people: rendered on the server, no script, no asset from elsewhere."""

@@ -1,0 +1,94 @@
+"""Source text as HTML with a class per kind of word; the colours are in the style sheet.
+
+Pygments takes a fraction of a second to import and a second for a megabyte of text: callers run
+this in a thread.
+"""
+
+from __future__ import annotations
+
+from html import escape
+
+HIGHLIGHT_MAX_CHARS = 300_000
+"""Longer texts are shown plain: some lexers manage no more than 300,000 characters a second."""
+_MAX_LINE_CHARS = 20_000
+"""Minified files hold lines on which lexers with look-ahead take minutes."""
+
+
+def highlight_lines(text: str, file_name: str) -> list[str]:
+    """One piece of HTML per line of `text`, without line ends; the language is guessed from the name."""
+    lexer = None
+    if len(text) <= HIGHLIGHT_MAX_CHARS and _longest_line(text) <= _MAX_LINE_CHARS:
+        lexer = _find_lexer(text, file_name)
+    if lexer is None:
+        return [escape(line) for line in split_lines(text)]
+    return _format(text, lexer)
+
+
+def highlight_block(text: str, language: str) -> str:
+    """The inside of a code block of Markdown; plain when the language is not known."""
+    from pygments.lexers import get_lexer_by_name
+    from pygments.util import ClassNotFound
+
+    if not language or len(text) > HIGHLIGHT_MAX_CHARS or _longest_line(text) > _MAX_LINE_CHARS:
+        return escape(text)
+    try:
+        lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
+    except ClassNotFound:
+        return escape(text)
+    return "\n".join(_format(text, lexer)) + ("\n" if text.endswith("\n") else "")
+
+
+def class_names() -> frozenset[str]:
+    """Every class that the functions above may write."""
+    from pygments.token import STANDARD_TYPES
+
+    return frozenset(STANDARD_TYPES.values()) - {""}
+
+
+def split_lines(text: str) -> list[str]:
+    """The lines of a file: cut at line feeds only, as every diff counts them."""
+    lines = text.split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    # A lone carriage return is no line end; shown as its sign, no lexer takes it for one.
+    return [line.removesuffix("\r").replace("\r", "␍") for line in lines]
+
+
+def _format(text: str, lexer: object) -> list[str]:
+    from pygments import highlight
+    from pygments.formatters import HtmlFormatter
+
+    html = highlight("\n".join(split_lines(text)), lexer, HtmlFormatter(nowrap=True))  # type: ignore[arg-type]
+    # A lexer or the formatter adds a line end of its own.
+    lines: list[str] = html.split("\n")
+    count = len(split_lines(text))
+    return lines[:count] + [""] * (count - len(lines))
+
+
+def _find_lexer(text: str, file_name: str) -> object | None:
+    from pygments.lexers import get_lexer_for_filename
+    from pygments.util import ClassNotFound
+
+    try:
+        return get_lexer_for_filename(file_name, text[:4096], stripnl=False, ensurenl=False)
+    except ClassNotFound:
+        return _lexer_of_script(text)
+
+
+def _lexer_of_script(text: str) -> object | None:
+    """The language that a `#!` line names."""
+    from pygments.lexers import get_lexer_by_name
+    from pygments.util import ClassNotFound
+
+    if not text.startswith("#!"):
+        return None
+    words = text[2:].split("\n", 1)[0].replace("/", " ").split()
+    program = words[-1].rstrip("0123456789.") if words else ""
+    try:
+        return get_lexer_by_name(program, stripnl=False, ensurenl=False) if program else None
+    except ClassNotFound:
+        return None
+
+
+def _longest_line(text: str) -> int:
+    return max(map(len, text.split("\n")))
