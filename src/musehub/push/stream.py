@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 
@@ -56,20 +55,6 @@ class FrameReader:
     @property
     def sha256(self) -> bytes:
         return self._hash.digest()
-
-    async def drain(self, max_bytes: int, max_s: float) -> None:
-        """Read and drop what still comes, so that a client that is still sending sees the answer."""
-        deadline = time.monotonic() + max_s
-        dropped = 0
-        try:
-            while not self._at_end and dropped <= max_bytes and time.monotonic() < deadline:
-                chunk = await self._next_chunk()
-                if chunk is None:
-                    self._at_end = True
-                else:
-                    dropped += len(chunk)
-        except InvalidData:
-            pass
 
     async def _next_chunk(self) -> bytes | None:
         try:

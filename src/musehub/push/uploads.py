@@ -46,7 +46,7 @@ async def presign_pack(
     if request.size_bytes > service.settings.pack_max_bytes:
         raise LimitReached(
             "too-large",
-            f"a pack of {request.size_bytes} bytes is larger than the limit of {service.settings.pack_max_bytes}",
+            f"a pack of {request.size_bytes} bytes is over the limit of {service.settings.pack_max_bytes}",
             hint="seal packs earlier",
             details={"limits": service.limits.to_json()},
         )

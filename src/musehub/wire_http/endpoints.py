@@ -1,0 +1,27 @@
+"""All raw endpoints of the hub."""
+
+from __future__ import annotations
+
+from musehub.accounts.service import Accounts
+from musehub.db.engine import Database
+from musehub.db.instants import Clock
+from musehub.push.service import PushService
+from musehub.settings import Settings
+from musehub.storage.disk import DiskStore
+from musehub.storage.metering import MeteredStore
+from musehub.wire_http.push import PushEndpoints
+from musehub.wire_http.refs import RefsEndpoint
+from musehub.wire_http.route import RawRoute
+from musehub.wire_http.store import StoreEndpoints
+
+
+def wire_routes(
+    settings: Settings, database: Database, accounts: Accounts, store: MeteredStore, clock: Clock
+) -> list[RawRoute]:
+    """The endpoints of push, fetch and upload."""
+    routes: list[RawRoute] = []
+    if isinstance(store.inner, DiskStore):
+        routes += StoreEndpoints(store.inner, settings).routes()
+    routes += RefsEndpoint(accounts, database, settings).routes()
+    routes += PushEndpoints(accounts, PushService(database, store, settings, clock)).routes()
+    return routes
