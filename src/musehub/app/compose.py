@@ -10,7 +10,7 @@ from typing import Any
 from litestar import Litestar
 from litestar.di import Provide
 
-from musehub.accounts.service import Accounts, open_accounts
+from musehub.accounts.service import open_accounts
 from musehub.api.auth import auth_controllers, provide_actor
 from musehub.api.health import health, ready
 from musehub.api.openapi import openapi_config
@@ -19,50 +19,65 @@ from musehub.app.dispatch import HubApp
 from musehub.app.errors import error_response
 from musehub.db.engine import Database, open_database
 from musehub.db.instants import Clock, utc_now
+from musehub.db.secrets import get_secret
 from musehub.settings import Settings
+from musehub.storage.metering import MeteredStore
+from musehub.storage.opening import open_store
+from musehub.storage.port import Store
 from musehub.web.routes import warm_up, web_router
-from musehub.wire_http.route import RawRoute
+from musehub.wire_http.endpoints import wire_routes
 
 
-def create_app(settings: Settings, *, database: Database | None = None, clock: Clock = utc_now) -> HubApp:
+def create_app(
+    settings: Settings,
+    *,
+    database: Database | None = None,
+    store: Store | None = None,
+    clock: Clock = utc_now,
+) -> HubApp:
     """The whole hub as one ASGI application; its lifespan closes what it opened.
 
-    Handlers below receive by name: `settings`, `database`, `accounts`, `clock`, `actor`.
+    Handlers below receive by name: `settings`, `database`, `store`, `accounts`, `clock`, `actor`.
     """
     hub_database = database or open_database(settings)
+    hub_store = _open_store(settings, hub_database, store, clock)
     accounts = open_accounts(hub_database, settings, clock)
     app = Litestar(
         route_handlers=[health, ready, *auth_controllers(), UserController, web_router()],
         dependencies={
             "settings": _given(settings),
             "database": _given(hub_database),
+            "store": _given(hub_store),
             "accounts": _given(accounts),
             "clock": _given(clock),
             "actor": Provide(provide_actor),
         },
         exception_handlers={Exception: error_response},
-        lifespan=[_closing(hub_database), _warming],
+        lifespan=[_closing(hub_database, hub_store), _warming],
         openapi_config=openapi_config(),
         request_max_body_size=settings.request_max_bytes,
     )
-    return HubApp(app, _raw_routes(settings, hub_database, accounts, clock))
+    return HubApp(app, wire_routes(settings, hub_database, accounts, hub_store, clock))
 
 
-def _raw_routes(settings: Settings, database: Database, accounts: Accounts, clock: Clock) -> list[RawRoute]:
-    """The endpoints of push, fetch and upload."""
-    return []
+def _open_store(settings: Settings, database: Database, store: Store | None, clock: Clock) -> MeteredStore:
+    async def url_secret() -> bytes:
+        return await get_secret(database, "store-urls", clock())
+
+    return MeteredStore(store) if store is not None else open_store(settings, url_secret)
 
 
 def _given(value: Any) -> Provide:
     return Provide(lambda: value, sync_to_thread=False, use_cache=True)
 
 
-def _closing(database: Database) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+def _closing(database: Database, store: Store) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
         try:
             yield
         finally:
+            await store.close()
             await database.close()
 
     return lifespan

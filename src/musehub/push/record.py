@@ -215,7 +215,7 @@ def missing_objects(missing: Iterable[tuple[Kind, bytes]], *, retry: bool = Fals
     some = [{"kind": kind.name.lower(), "id": object_id.hex()} for kind, object_id in listed[:20]]
     return InvalidData(
         "missing-objects",
-        f"named but neither sent nor stored: {len(listed)} objects, such as {some[0]['kind']} {some[0]['id']}",
+        f"named but neither sent nor stored: {len(listed)}, such as {some[0]['kind']} {some[0]['id']}",
         hint="push again; `muse fsck` tells whether the local repository is complete",
         retry=retry,
         details={"missing": some, "count": len(listed)},
