@@ -1,14 +1,18 @@
-"""Which files differ between two commits, or between a commit and the work tree, with a way to read both sides."""
+"""Which files differ between two commits, or a commit and the work tree, with a way to read both sides."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+import stat
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from muse.cli.patch import FileChange, Side
 from muse.history.treediff import Change, diff_trees, find_renames
+from muse.objects.tree import DIRECTORY, EXECUTABLE, FILE, SYMLINK
 
 if TYPE_CHECKING:
+    from muse.cli.progress import Progress
     from muse.objects.tree import Entry
     from muse.store.repository import Repository
 
@@ -50,26 +54,59 @@ def _paired(repository: Repository, changes: list[Change]) -> Iterator[FileChang
         )
 
 
-def pair_renames(changes: Iterable[FileChange]) -> list[FileChange]:
-    """Join an addition and a deletion of the same content into one rename, where the ids of both are known."""
-    rows = sorted(changes, key=lambda change: change.path)
-    gone: dict[bytes, list[FileChange]] = {}
-    for change in rows:
-        if (
-            change.new is None
-            and change.old is not None
-            and change.old.id is not None
-            and change.old.size_bytes
-        ):
-            gone.setdefault(change.old.id, []).append(change)
-    moved: set[str] = set()
-    result = []
-    for change in rows:
-        if change.old is None and change.new is not None and change.new.id is not None:
-            sources = gone.get(change.new.id)
-            if sources:
-                source = sources.pop(0)
-                moved.add(source.path)
-                change = FileChange(change.path, source.path, source.old, change.new)
-        result.append(change)
-    return [change for change in result if change.path not in moved or change.new is not None]
+def work_changes(
+    repository: Repository, base: bytes | None, paths: list[str], progress: Progress | None
+) -> list[FileChange]:
+    """Return what differs between the tree `base` and the work tree below `paths`, exact renames found.
+
+    Costs a status, a diff of `base` with the current commit, and a look-up per path that differs.
+    """
+    from muse.history.lookup import find_path
+    from muse.worktree.status import status
+
+    load = repository.objects.load
+    found = status(repository, paths or None, progress=progress)
+    current = repository.refs.head().target
+    head = repository.graph(current).tree if current is not None else None
+    renames = {new: old for old, new in found.renamed}
+    on_disk = {*found.added, *(change.path for change in found.modified), *renames}
+    gone = {*found.deleted, *renames.values()}
+    rows: list[FileChange] = []
+    touched = on_disk | gone
+    if base != head:
+        touched |= {change.path for change in diff_trees(load, base, head) if selects(change.path, paths)}
+        renames = {}
+    moved = set(renames.values())
+    for path in sorted(touched):
+        if path in moved and path not in on_disk:
+            continue
+        old_path = renames.get(path, path)
+        old = _file(find_path(load, base, old_path) if base is not None else None)
+        if path in on_disk:
+            new = disk_side(repository, path)
+        elif path in gone:
+            new = None
+        else:
+            new = stored_side(repository, _file(find_path(load, head, path) if head is not None else None))
+        if old is not None and new is not None and (new.kind, new.id) == (old.kind, old.id):
+            continue
+        if old is not None or new is not None:
+            rows.append(FileChange(path, old_path, stored_side(repository, old), new))
+    return rows
+
+
+def _file(entry: Entry | None) -> Entry | None:
+    return entry if entry is not None and entry.kind != DIRECTORY else None
+
+
+def disk_side(repository: Repository, path: str) -> Side | None:
+    """Return a file of the work tree as one side of a comparison, not read yet; None if it is gone."""
+    place = repository.work_dir / path
+    try:
+        found = place.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if stat.S_ISLNK(found.st_mode):
+        return Side(SYMLINK, None, found.st_size, lambda: os.fsencode(os.readlink(place)))
+    kind = EXECUTABLE if found.st_mode & stat.S_IXUSR else FILE
+    return Side(kind, None, found.st_size, place.read_bytes)

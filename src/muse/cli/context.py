@@ -19,6 +19,8 @@ from muse.errors import Environment, NotFound, UsageError
 if TYPE_CHECKING:
     from muse.cli.progress import Progress
     from muse.objects.commit import Agent, Person
+    from muse.remote.address import Origin
+    from muse.remote.client import HubClient
     from muse.store.repository import Repository
     from muse.store.settings import UserSettings
 
@@ -76,6 +78,13 @@ class Context:
         self._repository = repository
         return repository
 
+    def find_work_dir(self) -> Path:
+        """Return where the repository of this folder is, without opening it: it may be damaged."""
+        for path in (self.directory, *self.directory.parents):
+            if (path / ".muse").is_dir():
+                return path
+        raise NotFound("not-a-repository", f'"{self.directory}" is not in a repository')
+
     @property
     def config_path(self) -> Path:
         """The file of the user's own settings."""
@@ -103,6 +112,25 @@ class Context:
         """The command line, for the operation log."""
         text = " ".join(quote(word) for word in self._command_line)
         return text if len(text) <= MAX_OPERATION_CHARS else text[: MAX_OPERATION_CHARS - 1] + "…"
+
+    def source(self, text: str) -> str:
+        """Return an address as it is, and a path as seen from the folder of the command line."""
+        if "://" in text or (":" in text.split("/", 1)[0] and not (self.directory / text).exists()):
+            return text
+        return str(self.directory / text)
+
+    # ---- hub
+
+    def hub(self, origin: Origin) -> HubClient:
+        """Return a client with the user's token for that hub: MUSE_TOKEN, else what `muse auth login` kept."""
+        from muse.remote.client import HubClient
+        from muse.remote.credentials import CredentialFile, credentials_path
+
+        token = self.environment.get("MUSE_TOKEN")
+        if not token:
+            credential = CredentialFile(credentials_path(self.config_path)).find(origin)
+            token = credential.token if credential is not None else None
+        return HubClient(origin, token)
 
     # ---- terminal
 

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-
 def main(
     arguments: list[str] | None = None,
     *,

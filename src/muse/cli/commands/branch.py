@@ -166,11 +166,11 @@ def _is_merged(repository: Repository, name: str, target: bytes) -> bool:
 def _rename(context: Context, options: Namespace) -> None:
     repository = context.repository
     head = repository.refs.head()
-    if len(options.names) not in (1, 2) or (len(options.names) == 1 and head.branch is None):
+    old_name = options.names[0] if len(options.names) == 2 else head.branch
+    if len(options.names) not in (1, 2) or old_name is None:
         raise UsageError(
             "bad-arguments", "which branch, and what shall it be called", hint="muse branch -m [OLD] NEW"
         )
-    old_name: str = options.names[0] if len(options.names) == 2 else head.branch
     new_name: str = options.names[-1]
     existing = repository.refs.get(f"heads/{new_name}")
     if existing is not None and not options.force:

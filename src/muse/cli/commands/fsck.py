@@ -1,0 +1,77 @@
+"""`muse fsck`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from muse.cli.arguments import Parser
+    from muse.cli.context import Context
+    from muse.store.fsck import Problem
+
+EXAMPLE = """muse fsck
+muse fsck --rebuild"""
+JSON = """{"ok": true, "rebuilt": null or {"objects": 12, "commits": 3, "refs": 1, "recovered_refs": [], "saved_to": "…"},
+ "problems": [{"code": "corrupt-object", "where": "segment 1, offset 40", "message": "…",
+   "kind": null or "blob", "id": null or "sha256:…"}]}"""
+
+
+def configure(parser: Parser) -> None:
+    parser.add_argument(
+        "--rebuild", action="store_true", help="make a new database from the segments, then verify"
+    )
+
+
+def run(context: Context, options: Namespace) -> int:
+    from muse.cli import exits
+    from muse.cli.output import clean, counted
+    from muse.objects.ids import format_id
+    from muse.store.fsck import fsck
+
+    output = context.output
+    rebuilt: dict[str, Any] | None = None
+    problems: list[Problem] = []
+    with context.progress() as progress:
+        if options.rebuild:
+            from muse.store.rebuild import rebuild
+
+            result = rebuild(context.find_work_dir(), progress)
+            problems += result.problems
+            rebuilt = {
+                "objects": result.objects,
+                "commits": result.commits,
+                "refs": result.refs,
+                "recovered_refs": result.recovered_refs,
+                "saved_to": str(result.saved_to) if result.saved_to is not None else None,
+            }
+        problems += fsck(context.repository, progress)
+    if rebuilt is not None:
+        output.say(
+            f"rebuilt the database: {counted(rebuilt['objects'], 'object')}, "
+            f"{counted(rebuilt['commits'], 'commit')}, {counted(rebuilt['refs'], 'ref')}"
+        )
+        if rebuilt["recovered_refs"]:
+            output.say(f"no ref could be read; made {', '.join(rebuilt['recovered_refs'])}")
+        if rebuilt["saved_to"]:
+            output.say(f'the old one is in "{rebuilt["saved_to"]}"')
+    for problem in problems:
+        output.write(f"{output.style(problem.code, 'red')}  {clean(problem.where)}: {clean(problem.message)}")
+    output.say("everything is as it was stored" if not problems else counted(len(problems), "problem"))
+    output.document(
+        {
+            "ok": not problems,
+            "rebuilt": rebuilt,
+            "problems": [
+                {
+                    "code": problem.code,
+                    "where": problem.where,
+                    "message": problem.message,
+                    "kind": problem.kind.name.lower() if problem.kind is not None else None,
+                    "id": format_id(problem.id) if problem.id is not None else None,
+                }
+                for problem in problems
+            ],
+        }
+    )
+    return exits.CORRUPT if problems else exits.OK

@@ -1,0 +1,230 @@
+"""`muse push`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import TYPE_CHECKING, Any
+
+from muse.errors import NotFound, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from muse.cli.arguments import Parser
+    from muse.cli.context import Context
+    from muse.remote.push import Pushed
+    from muse.remote.selection import Wish
+    from muse.store.repository import Repository
+    from muse.wire.messages import RefUpdate
+
+EXAMPLE = """muse push
+muse push origin main v1.0
+muse push origin bridge:review/bridge
+muse push --all --tags --timings"""
+JSON = """{"remote": "origin", "url": "http://127.0.0.1:1337/ada/songs", "push_id": "<32 hex>", "created": false,
+ "up_to_date": false, "resumed": false,
+ "updates": [{"ref": "heads/main", "old": "sha256:… or null", "new": "sha256:… or null", "forced": false}],
+ "objects": 12, "packs": 0, "bytes_sent": 3456, "requests": 1,
+ "phases": [{"name": "plan", "seconds": 0.012}], "timeline": {…the hub's own…}}"""
+
+
+def configure(parser: Parser) -> None:
+    parser.add_argument(
+        "remote", metavar="REMOTE", nargs="?", help="default: the one that the branch follows"
+    )
+    parser.add_argument(
+        "refspecs", metavar="REFSPEC", nargs="*", help="[+]SOURCE[:DESTINATION] (default: the current branch)"
+    )
+    parser.add_argument("--all", action="store_true", help="push every branch")
+    parser.add_argument("--tags", action="store_true", help="push every tag")
+    parser.add_argument("-d", "--delete", action="store_true", help="delete the named refs of the remote")
+    parser.add_argument(
+        "--force-with-lease",
+        metavar="REF[:OLD]",
+        nargs="?",
+        const="",
+        action="append",
+        help="overwrite, but only what was last seen there",
+    )
+    parser.add_argument("-f", "--force", action="store_true", help="overwrite whatever is there")
+    parser.add_argument(
+        "-u", "--set-upstream", action="store_true", help="accepted; a first push always does this"
+    )
+    parser.add_argument(
+        "--timings", action="store_true", help="show where the time went, here and in the hub"
+    )
+    visibility = parser.add_mutually_exclusive_group()
+    visibility.add_argument("--public", action="store_true", help="make a new repository public")
+    visibility.add_argument("--private", action="store_true", help="make a new repository private (default)")
+
+
+def run(context: Context, options: Namespace) -> None:
+    from muse.cli.tracking import default_remote, find_upstream
+    from muse.remote.push import PushOptions, push
+    from muse.remote.selection import select_refs
+    from muse.remote.state import get_remote_url
+
+    repository = context.repository
+    head = repository.refs.head()
+    if options.remote is not None:
+        remote = options.remote
+    else:
+        remote = find_upstream(repository, head.branch).remote if head.branch else default_remote(repository)
+    url = get_remote_url(repository, remote)
+    specs = options.refspecs or _followed(repository, remote, options)
+    wishes = select_refs(
+        repository,
+        specs,
+        all_branches=options.all,
+        tags=options.tags,
+        delete=options.delete,
+        force=options.force,
+    )
+    lease = options.force_with_lease is not None
+    if lease and options.force:
+        raise UsageError("bad-arguments", "--force and --force-with-lease exclude each other")
+    push_options = PushOptions(
+        lease=lease,
+        expected=_expected(context, remote, options.force_with_lease or []),
+        visibility="public" if options.public else "private" if options.private else None,
+    )
+    with context.hub(url.origin) as hub, context.progress() as progress:
+        pushed = push(repository, remote, wishes, hub, options=push_options, progress=progress)
+    _remember_upstream(repository, remote, wishes)
+    if context.output.json:
+        context.output.document(pushed_json(pushed, str(url)))
+    else:
+        _print(context, pushed, str(url), options.timings)
+
+
+def _followed(repository: Repository, remote: str, options: Namespace) -> list[str]:
+    """Push the current branch to the one that it follows, where that has another name."""
+    from muse.cli.tracking import find_upstream
+
+    branch = repository.refs.head().branch
+    if branch is None or options.all or options.tags or options.delete:
+        return []
+    upstream = find_upstream(repository, branch)
+    if upstream.remote != remote or upstream.ref == f"heads/{branch}":
+        return []
+    return [f"heads/{branch}:{upstream.ref}"]
+
+
+def _expected(context: Context, remote: str, leases: list[str]) -> Mapping[str, bytes | None]:
+    """Turn `REF[:OLD]` into what the remote's ref must be."""
+    from muse.cli.revisions import resolve
+
+    expected: dict[str, bytes | None] = {}
+    for lease in leases:
+        name, colon, old = lease.partition(":")
+        if not name:
+            continue
+        full = name if name.startswith(("heads/", "tags/")) else f"heads/{name}"
+        if colon:
+            expected[full] = resolve(context, old) if old else None
+            continue
+        ref = context.repository.refs.get(f"remotes/{remote}/{full}")
+        if ref is None:
+            raise NotFound(
+                "unknown-branch", f'"{full}" of "{remote}" was never seen', hint="muse fetch first"
+            )
+        expected[full] = ref.target
+    return expected
+
+
+def _remember_upstream(repository: Repository, remote: str, wishes: list[Wish]) -> None:
+    """Let the current branch follow where it was pushed to, the first time."""
+    head = repository.refs.head()
+    if head.branch is None or repository.settings.get(f"branch.{head.branch}.remote") is not None:
+        return
+    for wish in wishes:
+        if wish.target is not None and wish.name.startswith("heads/") and wish.target.target == head.target:
+            with repository.transaction() as transaction:
+                repository.settings.set(f"branch.{head.branch}.remote", remote, transaction)
+                if wish.name != f"heads/{head.branch}":
+                    repository.settings.set(f"branch.{head.branch}.merge", wish.name, transaction)
+            return
+
+
+def pushed_json(pushed: Pushed, url: str) -> dict[str, Any]:
+    from muse.objects.ids import format_id
+
+    receipt = pushed.receipt
+    return {
+        "remote": pushed.remote,
+        "url": url,
+        "push_id": receipt.push_id.hex(),
+        "created": receipt.created,
+        "up_to_date": receipt.up_to_date,
+        "resumed": pushed.resumed,
+        "updates": [
+            {
+                "ref": update.name,
+                "old": format_id(update.old) if update.old is not None else None,
+                "new": format_id(update.new) if update.new is not None else None,
+                "forced": update.force,
+            }
+            for update in receipt.updates
+        ],
+        "objects": pushed.objects,
+        "packs": pushed.packs,
+        "bytes_sent": pushed.bytes_sent,
+        "requests": pushed.requests,
+        "phases": [phase._asdict() for phase in pushed.phases],
+        "timeline": receipt.timeline,
+    }
+
+
+def _print(context: Context, pushed: Pushed, url: str, timings: bool) -> None:
+    from muse.cli.output import counted, human_size
+
+    output, receipt = context.output, pushed.receipt
+    if receipt.created:
+        output.say(f"new repository {url}")
+    moved = [update for update in receipt.updates if update.old != update.new]
+    for update in moved:
+        output.say(_update_line(update, pushed.remote))
+    if not moved:
+        output.say(f'"{pushed.remote}" has everything already')
+    elif pushed.objects:
+        packs = f" in {counted(pushed.packs, 'pack')}" if pushed.packs else ""
+        output.say(f"sent {counted(pushed.objects, 'object')}{packs}, {human_size(pushed.bytes_sent)}")
+    if timings:
+        _print_timings(context, pushed)
+
+
+def _update_line(update: RefUpdate, remote: str) -> str:
+    from muse.objects.ids import short_id
+
+    name = update.name.removeprefix("heads/").replace("tags/", "tag ", 1)
+    old = short_id(update.old) if update.old is not None else None
+    new = short_id(update.new) if update.new is not None else None
+    if new is None:
+        return f"{remote}/{name} deleted, was {old}"
+    if old is None:
+        return f"{remote}/{name} new at {new}"
+    return f"{remote}/{name} {old} -> {new}"
+
+
+def _print_timings(context: Context, pushed: Pushed) -> None:
+    from muse.cli.commands.fetch import print_phases
+    from muse.cli.output import columns, human_size
+
+    print_phases(context, pushed)
+    timeline = pushed.receipt.timeline
+    context.output.write("in the hub:")
+    rows = [
+        [str(phase.get("name", "")), f"{1000 * float(phase.get('s', 0)):,.1f} ms"]
+        for phase in timeline.get("phases", [])
+    ]
+    rows.append(["all of it", f"{1000 * float(timeline.get('total_s', 0)):,.1f} ms"])
+    rows.append(["longest transaction", f"{1000 * float(timeline.get('longest_transaction_s', 0)):,.1f} ms"])
+    rows.append(["database", f"{timeline.get('statements', 0)} statements"])
+    rows.append(
+        [
+            "store",
+            f"{timeline.get('store_calls', 0)} calls, {human_size(int(timeline.get('store_bytes', 0)))}",
+        ]
+    )
+    for line in columns(rows):
+        context.output.write(f"  {line}")
