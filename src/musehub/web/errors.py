@@ -33,13 +33,13 @@ def error_page(request: AnyRequest, error: MuseError, status: int) -> Response[b
     What may not be seen and what does not exist are one page: it depends on the address alone.
     """
     visit = find_visit(request)
-    signed_out = visit is None or visit.actor.is_anonymous
+    may_sign_in = status in (403, 404) and (visit is None or visit.actor.is_anonymous)
     context = {
         "status": status,
         "title": _TITLES.get(status, "The hub failed"),
         "error": error,
         "hint": _hint(error),
-        "login_address": f"/login?next={escape_path(request.url.path)}" if signed_out and status in (403, 404) else "",
+        "login_address": f"/login?next={escape_path(request.url.path)}" if may_sign_in else "",
     }
     return html_response(render_page(visit, "error.html", context), status=status)
 

@@ -7,6 +7,10 @@ this in a thread.
 from __future__ import annotations
 
 from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pygments.lexer import Lexer
 
 HIGHLIGHT_MAX_CHARS = 300_000
 """Longer texts are shown plain: some lexers manage no more than 300,000 characters a second."""
@@ -54,18 +58,18 @@ def split_lines(text: str) -> list[str]:
     return [line.removesuffix("\r").replace("\r", "␍") for line in lines]
 
 
-def _format(text: str, lexer: object) -> list[str]:
+def _format(text: str, lexer: Lexer) -> list[str]:
     from pygments import highlight
     from pygments.formatters import HtmlFormatter
 
-    html = highlight("\n".join(split_lines(text)), lexer, HtmlFormatter(nowrap=True))  # type: ignore[arg-type]
+    html = highlight("\n".join(split_lines(text)), lexer, HtmlFormatter(nowrap=True))
     # A lexer or the formatter adds a line end of its own.
     lines: list[str] = html.split("\n")
     count = len(split_lines(text))
     return lines[:count] + [""] * (count - len(lines))
 
 
-def _find_lexer(text: str, file_name: str) -> object | None:
+def _find_lexer(text: str, file_name: str) -> Lexer | None:
     from pygments.lexers import get_lexer_for_filename
     from pygments.util import ClassNotFound
 
@@ -75,7 +79,7 @@ def _find_lexer(text: str, file_name: str) -> object | None:
         return _lexer_of_script(text)
 
 
-def _lexer_of_script(text: str) -> object | None:
+def _lexer_of_script(text: str) -> Lexer | None:
     """The language that a `#!` line names."""
     from pygments.lexers import get_lexer_by_name
     from pygments.util import ClassNotFound

@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 
 MARKDOWN_NAMES = (".md", ".markdown", ".mdown", ".mkd")
 
-_TAGS = set(
-    "a abbr b blockquote br caption center cite code col colgroup dd del details dfn div dl dt em figcaption "
-    "figure h1 h2 h3 h4 h5 h6 hr i img ins kbd li mark ol p pre q s samp small span strike strong sub summary "
-    "sup table tbody td tfoot th thead tr tt u ul var wbr".split()
-)
+_TAGS = {
+    *("h1", "h2", "h3", "h4", "h5", "h6", "p", "br", "hr", "wbr", "div", "span", "pre", "center"),
+    *("blockquote", "ul", "ol", "li", "dl", "dt", "dd", "figure", "figcaption", "a", "img"),
+    *("details", "summary"),
+    *("table", "caption", "colgroup", "col", "thead", "tbody", "tfoot", "tr", "th", "td"),
+    *("b", "i", "u", "s", "em", "strong", "strike", "del", "ins", "mark", "small", "sub", "sup", "q", "cite"),
+    *("abbr", "dfn", "code", "kbd", "samp", "var", "tt"),
+}
 _ATTRIBUTES = {
     "*": {"title"},
     "a": {"href"},
@@ -142,9 +145,8 @@ def _mark_headings(state: Any) -> None:
             continue
         token.tag = f"h{min(int(token.tag[1]) + 1, 6)}"
         if token.type == "heading_open":
-            text = "".join(
-                child.content for child in state.tokens[index + 1].children or () if child.type in ("text", "code_inline")
-            )
+            parts = state.tokens[index + 1].children or ()
+            text = "".join(part.content for part in parts if part.type in ("text", "code_inline"))
             slug = re.sub(r"[^\w\- ]", "", text.strip().lower()).replace(" ", "-")
             number = seen.get(slug, 0)
             seen[slug] = number + 1

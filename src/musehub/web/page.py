@@ -50,7 +50,9 @@ class Visit(NamedTuple):
         return self.base_url.partition("://")[2]
 
 
-def make_visit(request: AnyRequest, settings: Settings, actor: Actor, form_token: str, now: datetime) -> Visit:
+def make_visit(
+    request: AnyRequest, settings: Settings, actor: Actor, form_token: str, now: datetime
+) -> Visit:
     """Put a visit together and keep it with the request, for an error page that may follow."""
     url = request.url
     base_url = settings.public_url or f"{url.scheme}://{url.netloc}"
@@ -94,9 +96,7 @@ def render_page(visit: Visit | None, template: str, context: Mapping[str, Any]) 
 
 
 def html_response(body: bytes, *, status: int = 200, cookies: list[Cookie] | None = None) -> Response[bytes]:
-    return Response(
-        body, status_code=status, media_type="text/html", headers=_PAGE_HEADERS, cookies=cookies
-    )
+    return Response(body, status_code=status, media_type="text/html", headers=_PAGE_HEADERS, cookies=cookies)
 
 
 @cache

@@ -78,9 +78,12 @@ def new_form_token(visit: Visit) -> tuple[str, Cookie]:
 
 def check_form(request: AnyRequest, visit: Visit, given: str, expected: str) -> None:
     """Raise AccessDenied("bad-form") unless the form was rendered here, for this visitor."""
-    if _is_foreign(request, visit) or not expected or not hmac.compare_digest(given.encode(), expected.encode()):
+    is_ours = bool(expected) and hmac.compare_digest(given.encode(), expected.encode())
+    if not is_ours or _is_foreign(request, visit):
         raise AccessDenied(
-            "bad-form", "this form is too old or came from elsewhere", hint="go back, reload the page, send it again"
+            "bad-form",
+            "this form is too old or came from elsewhere",
+            hint="go back, reload the page, send it again",
         )
 
 

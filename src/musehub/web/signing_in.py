@@ -38,9 +38,10 @@ async def log_in(request: AnyRequest, visit: Visit, accounts: Accounts, settings
     form = await request.form()
     target = safe_target(form.get("next"))
     name, password = str(form.get("name", "")).strip(), str(form.get("password", ""))
+    address = read_client_address(request.scope, settings)
     try:
         check_form(request, visit, str(form.get(FORM_FIELD, "")), request.cookies.get(FORM_COOKIE, ""))
-        user = await accounts.logins.check_password(name, password, read_client_address(request.scope, settings))
+        user = await accounts.logins.check_password(name, password, address)
     except (AccessDenied, LimitReached) as error:
         return await _form(visit, target, name, error)
     cookies = await open_session(accounts, settings, user, visit)

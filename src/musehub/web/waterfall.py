@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from musehub.web.wording import format_duration, format_share
+
 WIDTH = 1000
 """The picture is drawn on a scale of this many units; the page stretches it."""
 
@@ -27,7 +29,7 @@ class Bar(NamedTuple):
     meaning: str
     start_s: float
     duration_s: float
-    count: int | None
+    times: int | None
     x: float
     width: float
     number: int
@@ -41,16 +43,27 @@ class Waterfall(NamedTuple):
     """Seconds at the lines across the picture; the last is the end of its scale."""
 
     @property
-    def unaccounted_s(self) -> float:
-        return self.whole_s - self.sum_s
+    def is_complete(self) -> bool:
+        """Whether the phases account for the whole, up to rounding."""
+        return abs(self.whole_s - self.sum_s) <= max(0.001, 0.001 * self.whole_s)
+
+    @property
+    def gap_text(self) -> str:
+        """What is wrong when they do not."""
+        gap_s = self.whole_s - self.sum_s
+        share = format_share(abs(gap_s), self.whole_s)
+        if gap_s > 0:
+            return f"{format_duration(gap_s)} ({share}) are in no phase."
+        return f"The phases overlap by {format_duration(-gap_s)} ({share})."
 
 
 def draw_waterfall(phases: Sequence[Mapping[str, Any]], whole_s: float) -> Waterfall:
-    """Lay the phases out one after the other, in the order given.
+    """Lay the phases out one after the other, in the order given; "other" comes last.
 
     Phases interleave many times in a push, so what is recorded of each is its total: a bar begins
     where the ones before it end, and the last ends where the whole does.
     """
+    phases = sorted(phases, key=lambda phase: phase["name"] == "other")
     durations = [max(0.0, float(phase["s"])) for phase in phases]
     sum_s = sum(durations)
     scale_s = max(whole_s, sum_s) or 1.0
