@@ -69,9 +69,16 @@ class Answer:
 
     def read(self) -> bytes:
         """Return the next piece as it arrives, b"" at the end; raises `remote-closed`, `remote-timeout`."""
-        connection = self._connection
         if self.ended:
             return b""
+        try:
+            return self._read()
+        except BaseException:
+            self.close()
+            raise
+
+    def _read(self) -> bytes:
+        connection = self._connection
         if self._chunked and self._left == 0:
             line = connection.read_line()
             self._left = _parse_number(line.partition(b";")[0].strip().decode("latin-1"), 16)
