@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from muse.cli.reference import cli_document
 from muse.errors import CATEGORIES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,6 +35,7 @@ def errors_document() -> str:
 
 
 DOCUMENTS: dict[str, Callable[[], str]] = {
+    "docs/cli.md": cli_document,
     "docs/errors.md": errors_document,
 }
 """Path of each generated document and the function that renders all of it."""

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from muse.errors import UsageError
 
+EVERY_COMMAND = "options of every command"
 COLOR_CHOICES = ("auto", "always", "never")
 
 GLOBAL_OPTIONS: tuple[tuple[str, str], ...] = (
@@ -23,8 +24,15 @@ GLOBAL_OPTIONS: tuple[tuple[str, str], ...] = (
 class Help(argparse.RawDescriptionHelpFormatter):
     """A fixed width makes help the same everywhere, and spares the import of shutil."""
 
-    def __init__(self, prog: str) -> None:
+    def __init__(self, prog: str, **_: Any) -> None:
         super().__init__(prog, max_help_position=28, width=96)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        """Name an option's value once, `-m, --message TEXT`, whatever the version of Python."""
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        value = self._format_args(action, self._get_default_metavar_for_optional(action))
+        return f"{', '.join(action.option_strings)} {value}"
 
 
 class Parser(argparse.ArgumentParser):
@@ -40,7 +48,7 @@ class Parser(argparse.ArgumentParser):
             add_help=False,
             **kwargs,
         )
-        group = self.add_argument_group("options of every command")
+        group = self.add_argument_group(EVERY_COMMAND)
         silent = argparse.SUPPRESS
         group.add_argument("-h", "--help", action="help", help="show this help")
         group.add_argument("-C", dest="directory", metavar="DIR", default=silent, help=GLOBAL_OPTIONS[0][1])
@@ -52,9 +60,29 @@ class Parser(argparse.ArgumentParser):
         group.add_argument(
             "--color", choices=COLOR_CHOICES, metavar="WHEN", default=silent, help=GLOBAL_OPTIONS[4][1]
         )
+        self.color = False  # of help, from Python 3.14 on
         self._subcommands: Any = None
         self._separates = False
         self.default_subcommand: str | None = None
+
+    def format_help(self) -> str:
+        self.usage = self._make_usage()
+        return super().format_help()
+
+    def _make_usage(self) -> str:
+        """Write what the positional arguments are; the options are listed below it."""
+        words = [self.prog, "[OPTIONS]"]
+        for action in self._get_positional_actions():
+            name = action.metavar if isinstance(action.metavar, str) else action.dest.upper()
+            if action.nargs == argparse.PARSER:
+                words.append("SUBCOMMAND ...")
+            elif action.nargs == "*":
+                words.append(f"[{name}]" if " " in name else f"[{name} ...]")
+            elif action.nargs == "+":
+                words.append(f"{name} [{name} ...]")
+            else:
+                words.append(f"[{name}]" if action.nargs == "?" else name)
+        return " ".join(words)
 
     def subcommand(self, name: str, summary: str, example: str) -> Parser:
         """Add `muse <command> <name>`; the parsed namespace has its name as `subcommand`."""

@@ -99,7 +99,7 @@ class Context:
         return UserSettings(self.config_path)
 
     def setting(self, key: str) -> str | None:
-        """Return a setting of the repository if there is one, else of the user; works outside of any repository."""
+        """Return a setting of the repository, else of the user; works outside of any repository."""
         try:
             return self.repository.settings.get(key)
         except NotFound as error:
@@ -122,7 +122,7 @@ class Context:
     # ---- hub
 
     def hub(self, origin: Origin) -> HubClient:
-        """Return a client with the user's token for that hub: MUSE_TOKEN, else what `muse auth login` kept."""
+        """Return a client with the user's token: MUSE_TOKEN, else what `muse auth login` kept."""
         from muse.remote.client import HubClient
         from muse.remote.credentials import CredentialFile, credentials_path
 
@@ -159,7 +159,10 @@ class Context:
         return parse_date(text, now) if text else (int(now), local_offset_min(now))
 
     def person(self, role: str = "COMMITTER", date: str | None = None) -> Person:
-        """Return who acts: MUSE_<role>_NAME and _EMAIL, else user.name and user.email; raises `no-identity`."""
+        """Return who acts: MUSE_<role>_NAME and _EMAIL, else user.name and user.email.
+
+        Raises `no-identity`.
+        """
         from muse.objects.commit import Person
 
         name = self.environment.get(f"MUSE_{role}_NAME") or self.setting("user.name")

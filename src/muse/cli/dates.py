@@ -68,8 +68,8 @@ def local_offset_min(time_s: float) -> int:
 def parse_date(text: str, now_s: float) -> tuple[int, int]:
     """Parse a date into seconds since 1970 and an offset in minutes; raises `bad-arguments`.
 
-    Understood are `1714557600 +0200`, `@1714557600`, ISO 8601 (without an offset: local time), `now`, `yesterday`,
-    `3 days ago`, `2 weeks`.
+    Understood are `1714557600 +0200`, `@1714557600`, ISO 8601 (without an offset: local time), `now`,
+    `yesterday`, `3 days ago`, `2 weeks`.
     """
     words = text.strip().lower().replace(".", " ").split() if "T" not in text else []
     if (

@@ -1,7 +1,7 @@
 """The `muse` command: finds the command's module, runs it, and turns every outcome into an exit code.
 
-`muse --version` must stay cheap, so this module imports nothing but `sys`; everything else is imported by the function
-that needs it.
+`muse --version` must stay cheap, so this module imports nothing but `sys`; everything else is imported by the
+function that needs it.
 """
 
 from __future__ import annotations

@@ -29,8 +29,9 @@ class ClosedPipe(Exception):
 
 
 class Output:
-    """Writes results. `write` is the answer itself, `say` a remark that `--quiet` silences; with `--json` both
-    are silent and `document` is the answer."""
+    """Writes results. `write` is the answer itself, `say` a remark that `--quiet` silences; with `--json`
+    both are silent and `document` is the answer.
+    """
 
     def __init__(self, *, json: bool, environment: Mapping[str, str]) -> None:
         self.json = json
@@ -87,7 +88,7 @@ class Output:
             self._put(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
     def document_stream(self, name: str, items: Iterable[Any], head: dict[str, Any] | None = None) -> None:
-        """Print a JSON document `{**head, name: [items]}` without ever holding all of it; one line per item."""
+        """Print a JSON document `{**head, name: [items]}` without ever holding all of it."""
         import json
 
         first = json.dumps(head, ensure_ascii=False)[1:-1] + ", " if head else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from muse.cli.output import clean, human_size
+from muse.cli.output import clean, counted, human_size
 from muse.objects.ids import format_id
 from muse.objects.tree import CHUNKED_KINDS, SUBMODULE, SYMLINK
 
@@ -220,8 +220,7 @@ def stat_lines(pairs: list[tuple[FileChange, Comparison]], output: Output) -> It
         yield f" {shown:<{width}} | {what}".rstrip()
     added = sum(c.added_lines for _, c in pairs)
     deleted = sum(c.deleted_lines for _, c in pairs)
-    files = f"{len(pairs):,} file{'s' if len(pairs) != 1 else ''} changed"
-    yield f" {files}, {added:,} lines added, {deleted:,} deleted"
+    yield f" {counted(len(pairs), 'file')} changed, {counted(added, 'line')} added, {deleted:,} deleted"
 
 
 def _side_json(side: Side | None) -> dict[str, Any] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from muse.cli import exits
-from muse.cli.arguments import Parser
+from muse.cli.arguments import EVERY_COMMAND, Parser
 from muse.cli.catalog import GROUPS
 from muse.cli.run import build_parser, help_text, load_command
 
@@ -14,14 +14,14 @@ Written by `make docs` from `src/muse/cli/`; change it there.
 
 ## Output
 
-Results go to stdout; errors, warnings and progress go to stderr. With `--json` a command prints exactly one JSON
-document on stdout, whose shape stands below and only ever gains fields; an error is then one line of JSON on stderr,
-`{"error": {"code": …, "message": …, "hint": …, "retry": …, "details": {…}}}`, and nothing is on stdout. The codes
-are in [errors.md](errors.md). Ids are written `sha256:<64 hex digits>`, times as ISO 8601 with the offset of
+Results go to stdout; errors, warnings and progress go to stderr. With `--json` a command prints exactly one
+JSON document on stdout, whose shape stands below and only ever gains fields. An error is then one line of
+JSON on stderr, `{"error": {"code": …, "message": …, "hint": …, "retry": …, "details": {…}}}`. The codes are
+in [errors.md](errors.md). Ids are written `sha256:<64 hex digits>`, times as ISO 8601 with the offset of
 whoever wrote them.
 
-Progress is drawn only on a terminal and only for what takes longer than half a second. Colours are used on a terminal
-unless `NO_COLOR` is set. Long output goes through a pager on a terminal.
+Progress is drawn only on a terminal and only for what takes longer than half a second. Colours are used on a
+terminal unless `NO_COLOR` is set. Long output goes through a pager on a terminal.
 
 ## Environment
 
@@ -31,7 +31,7 @@ unless `NO_COLOR` is set. Long output goes through a pager on a terminal.
 | `MUSE_COMMITTER_NAME`, `MUSE_COMMITTER_EMAIL` | the same for the committer and for tags |
 | `MUSE_DATE` | the time of new commits and tags, instead of the clock |
 | `MUSE_AGENT_NAME`, `MUSE_AGENT_MODEL`, `MUSE_AGENT_TOOL` | the agent that works here, as `commit --agent` |
-| `MUSE_CONFIG` | the file of your own settings (default: `muse/config` below `XDG_CONFIG_HOME` or `~/.config`) |
+| `MUSE_CONFIG` | the file of your settings (default: `muse/config` in `XDG_CONFIG_HOME` or `~/.config`) |
 | `MUSE_TOKEN` | a token for the hub, above what `muse auth login` stored |
 | `MUSE_EDITOR`, `VISUAL`, `EDITOR` | the editor for messages |
 | `MUSE_PAGER`, `PAGER` | the pager; empty or `cat` for none |
@@ -62,4 +62,7 @@ def _command_text(name: str) -> str:
 
 
 def _fenced(parser: Parser) -> str:
-    return f"```text\n{parser.format_help().rstrip()}\n```\n"
+    """Render a command's help without the options that every command has."""
+    blocks = parser.format_help().rstrip().split("\n\n")
+    text = "\n\n".join(block for block in blocks if not block.startswith(EVERY_COMMAND))
+    return f"```text\n{text}\n```\n"

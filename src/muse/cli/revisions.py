@@ -1,4 +1,4 @@
-"""Revisions and paths on a command line: which word is which, ranges, paths relative to the current folder."""
+"""Revisions and paths on a command line: which word is which, ranges, paths seen from the current folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def resolve(context: Context, text: str) -> bytes:
-    """Return the commit that a revision means; raises `unknown-revision`, `ambiguous-revision`, `bad-revision`."""
+    """Return the commit that a revision means; raises what `muse.store.revisions` does."""
     from muse.store.revisions import resolve_revision
 
     return resolve_revision(context.repository, text)
@@ -32,8 +32,9 @@ def split_arguments(
 ) -> tuple[list[bytes], list[bytes], list[str]]:
     """Sort words into commits, commits to leave out (of `A..B`, `^A`), and tree paths.
 
-    Words that are revisions come first, at most `limit`. Without a `--` among the arguments, a word that is both
-    a revision and a file is refused, and one that is neither raises `unknown-revision`; `./name` is always a path.
+    Words that are revisions come first, at most `limit`. Without a `--` among the arguments, a word that is
+    both a revision and a file is refused, and one that is neither raises `unknown-revision`; `./name` is
+    always a path.
     """
     after: list[str] | None = context.options.after_separator
     commits: list[bytes] = []
@@ -102,7 +103,7 @@ class Object(NamedTuple):
 
 
 def find_object(context: Context, text: str) -> Object:
-    """Return the object that `REVISION`, `REVISION:PATH` or an id means; `REVISION:./PATH` starts in this folder.
+    """Return the object that `REVISION`, `REVISION:PATH` or an id means; `:./PATH` starts in this folder.
 
     Raises `unknown-revision`, `unknown-path`, `ambiguous-revision`, `bad-revision`.
     """

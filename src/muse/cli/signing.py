@@ -15,7 +15,7 @@ T = TypeVar("T", Commit, Tag)
 
 
 def key_path(context: Context) -> Path:
-    """Return the file of the user's key: the setting `user.signing-key`, else `key.pem` beside the settings."""
+    """Return the file of the user's key: `user.signing-key`, else `key.pem` beside the settings."""
     named = context.setting("user.signing-key")
     if named:
         home = context.environment.get("HOME", "")

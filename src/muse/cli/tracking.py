@@ -1,4 +1,8 @@
-"""Which branch of which remote a branch follows: `branch.<name>.remote` and `.merge`, else its namesake on `origin`."""
+"""Which branch of which remote a branch follows.
+
+`branch.<name>.remote` and `branch.<name>.merge` say so; without them it is its namesake on the only remote,
+or on `origin`.
+"""
 
 from __future__ import annotations
 

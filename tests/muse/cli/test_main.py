@@ -170,7 +170,7 @@ def _modules(arguments: list[str], folder: Path) -> set[str]:
 
 
 def test_version_imports_next_to_nothing(tmp_path: Path) -> None:
-    assert _modules(["--version"], tmp_path) == {"muse", "muse.cli", "muse.cli.main"}
+    assert _modules(["--version"], tmp_path) == {"__future__", "muse", "muse.cli", "muse.cli.main"}
 
 
 def test_help_imports_no_command(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ EXAMPLE = """muse cat-file -p HEAD
 muse cat-file -p main:notes/readme.md
 muse cat-file -t 3f2a9c01"""
 JSON = """{"id": "sha256:…", "kind": "blob|tree|commit|tag|chunks", "size_bytes": 12}
-without -t, -s and --raw, too: "object": the commit as in log, the tag as in tag, {"entries": […]} as in ls-tree,
-  {"chunks": [{"id": "sha256:…", "size_bytes": 1}]}, or for a blob {"text": "…"} or {"base64": "…"}"""
+without -t, -s and --raw, too: "object": the commit as in log, the tag as in tag,
+  {"entries": […]} as in ls-tree, {"chunks": [{"id": "sha256:…", "size_bytes": 1}]},
+  or for a blob {"text": "…"} or {"base64": "…"}"""
 
 
 def configure(parser: Parser) -> None:

@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from muse.cli.context import Context
     from muse.objects.commit import Commit
     from muse.store.repository import Repository
+    from muse.worktree.scan import Problem
 
 EXAMPLE = """muse commit -m "add the bridge"
 muse commit -m "mix only" mix/ --agent composer:m-1:studio
 muse commit --amend -m "add the second bridge\""""
-JSON = """{"id": "sha256:…", "branch": "main" or null, "root": false, "amended": false, "summary": "add the bridge",
- "added": 1, "modified": 2, "deleted": 0}"""
+JSON = """{"id": "sha256:…", "branch": "main" or null, "root": false, "amended": false,
+ "summary": "add the bridge", "added": 1, "modified": 2, "deleted": 0}"""
 
 
 def configure(parser: Parser) -> None:
@@ -40,6 +41,7 @@ def configure(parser: Parser) -> None:
 
 
 def run(context: Context, options: Namespace) -> None:
+    from muse.cli.output import clean, counted
     from muse.cli.revisions import tree_path
     from muse.cli.signing import sign_if_wanted
     from muse.history.treediff import diff_trees
@@ -56,14 +58,18 @@ def run(context: Context, options: Namespace) -> None:
     )
     draft = _draft(context, options, head.target, old)
     paths = [tree_path(context, path) for path in options.paths] or None
+    message = _given_message(context, options)
+    left_out: list[Problem] = []
     with context.progress() as progress, repository.transaction(context.operation) as transaction:
-        tree = snapshot(repository, transaction, paths, progress)
+        tree = snapshot(repository, transaction, paths, progress, left_out.append)
         parent_tree = _tree(repository, draft.parents[0]) if draft.parents else None
         if not options.allow_empty and not options.amend and tree == (parent_tree or _empty_tree()):
             raise UsageError(
                 "nothing-to-commit", "nothing changed since the last commit", hint=_hint(head.target)
             )
-        message = _message(context, options, old, tree, parent_tree)
+        if message is None:
+            start = old.message if options.amend and old is not None else ""
+            message = _tidy(_edit_message(context, start, tree, parent_tree))
         commit = sign_if_wanted(context, draft._replace(tree=tree, message=message), options.sign)
         data = encode_commit(commit)
         commit_id = transaction.put(Kind.COMMIT, data, head.target)
@@ -71,16 +77,16 @@ def run(context: Context, options: Namespace) -> None:
             transaction.set_ref(f"heads/{head.branch}", commit_id, expected=head.target)
         else:
             transaction.set_head(commit_id)
+    for problem in left_out:
+        output.warning(problem.message)
     counts = {"added": 0, "modified": 0, "deleted": 0}
     for change in diff_trees(repository.objects.load, parent_tree, tree):
         counts["added" if change.old is None else "deleted" if change.new is None else "modified"] += 1
     where = head.branch or "detached"
     root = ", first commit" if not commit.parents else ""
-    output.say(f"{output.style(f'[{where} {short_id(commit_id)}{root}]', 'bold')} {commit.summary}")
-    output.say(
-        " "
-        + (", ".join(f"{number:,} {what}" for what, number in counts.items() if number) or "no file changed")
-    )
+    output.say(f"{output.style(f'[{where} {short_id(commit_id)}{root}]', 'bold')} {clean(commit.summary)}")
+    changed = ", ".join(f"{counted(number, 'file')} {what}" for what, number in counts.items() if number)
+    output.say(f" {changed or 'no file changed'}")
     output.document(
         {
             "id": format_id(commit_id),
@@ -141,19 +147,17 @@ def _hint(head: bytes | None) -> str:
     return "muse commit --allow-empty commits all the same" if head is not None else "make a file first"
 
 
-def _message(
-    context: Context, options: Namespace, old: Commit | None, tree: bytes, parent_tree: bytes | None
-) -> str:
+def _given_message(context: Context, options: Namespace) -> str | None:
+    """Return the message of the command line, None when it is to be edited."""
     if options.message is not None and options.file is not None:
         raise UsageError("bad-arguments", "the message comes from -m or from -F, not from both")
     if options.message is not None:
-        text = "\n\n".join(part.strip("\n") for part in options.message)
-    elif options.file is not None:
-        text = _read_message(context, options.file)
-    else:
-        text = _edit_message(
-            context, old.message if options.amend and old is not None else "", tree, parent_tree
-        )
+        return _tidy("\n\n".join(part.strip("\n") for part in options.message))
+    return _tidy(_read_message(context, options.file)) if options.file is not None else None
+
+
+def _tidy(text: str) -> str:
+    """Strip white space at the ends of lines and of the whole; raises when nothing is left."""
     text = "\n".join(line.rstrip() for line in text.strip().split("\n"))
     if not text:
         raise UsageError(

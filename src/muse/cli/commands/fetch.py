@@ -16,7 +16,8 @@ muse fetch origin main
 muse fetch --prune"""
 JSON = """{"remote": "origin", "changes": [{"ref": "remotes/origin/heads/main", "old": "sha256:… or null",
    "new": "sha256:… or null", "forced": false}], "kept_tags": [], "skipped": [],
- "objects": 12, "packs": 0, "bytes_received": 3456, "requests": 1, "phases": [{"name": "ask", "seconds": 0.012}]}"""
+ "objects": 12, "packs": 0, "bytes_received": 3456, "requests": 1,
+ "phases": [{"name": "ask", "seconds": 0.012}]}"""
 
 
 def configure(parser: Parser) -> None:

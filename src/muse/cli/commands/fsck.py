@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 EXAMPLE = """muse fsck
 muse fsck --rebuild"""
-JSON = """{"ok": true, "rebuilt": null or {"objects": 12, "commits": 3, "refs": 1, "recovered_refs": [], "saved_to": "…"},
+JSON = """{"ok": true,
+ "rebuilt": null or {"objects": 12, "commits": 3, "refs": 1, "recovered_refs": [], "saved_to": "…"},
  "problems": [{"code": "corrupt-object", "where": "segment 1, offset 40", "message": "…",
    "kind": null or "blob", "id": null or "sha256:…"}]}"""
 

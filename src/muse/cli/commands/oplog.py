@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from muse.store.operations import Change, Operation
 
 EXAMPLE = "muse oplog\nmuse oplog -n 3"
-JSON = """{"operations": [{"id": 7, "time": "2024-05-01T10:00:00+00:00", "command": "muse commit -m bridge", "undoes": null or 6,
+JSON = """{"operations": [{"id": 7, "time": "2024-05-01T10:00:00+00:00",
+ "command": "muse commit -m bridge", "undoes": null or 6,
  "changes": [{"ref": "heads/main", "old": "sha256:… or null", "new": "sha256:… or null"}]}]}
 for HEAD on a branch old and new are the branch's ref, heads/main"""
 

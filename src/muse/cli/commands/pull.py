@@ -78,7 +78,8 @@ def _fast_forward(
         raise Conflict(
             "diverged",
             f'"{branch}" and "{their_name}" both have new commits: {ahead_count} here, {behind_count} there',
-            hint=f"muse log {their_name}..{branch} shows yours; muse switch -c NAME {their_name} starts from theirs",
+            hint=f"muse log {their_name}..{branch} lists yours; "
+            f"muse switch -c NAME {their_name} makes a branch with theirs",
             details={"ahead": ahead_count, "behind": behind_count},
         )
     old_tree = repository.graph(ours).tree if ours is not None else None

@@ -21,8 +21,8 @@ EXAMPLE = """muse push
 muse push origin main v1.0
 muse push origin bridge:review/bridge
 muse push --all --tags --timings"""
-JSON = """{"remote": "origin", "url": "http://127.0.0.1:1337/ada/songs", "push_id": "<32 hex>", "created": false,
- "up_to_date": false, "resumed": false,
+JSON = """{"remote": "origin", "url": "http://127.0.0.1:1337/ada/songs", "push_id": "<32 hex>",
+ "created": false, "up_to_date": false, "resumed": false,
  "updates": [{"ref": "heads/main", "old": "sha256:… or null", "new": "sha256:… or null", "forced": false}],
  "objects": 12, "packs": 0, "bytes_sent": 3456, "requests": 1,
  "phases": [{"name": "plan", "seconds": 0.012}], "timeline": {…the hub's own…}}"""

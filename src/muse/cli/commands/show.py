@@ -19,7 +19,8 @@ muse show main~2:notes/readme.md"""
 JSON = f"""of a commit, a merge compared with its first parent: {{"tag": null or as in tag, "commit":
 {COMMIT_JSON},
  "files": [{CHANGE_JSON}]}}
-of a file: {{"path": "notes/readme.md", "kind": "file", "id": "sha256:…", "size_bytes": 12, "text": "…" or "base64": "…"}}
+of a file: {{"path": "notes/readme.md", "kind": "file", "id": "sha256:…", "size_bytes": 12,
+ "text": "…" or "base64": "…"}}
 of a directory: as ls-tree; of any other object: as cat-file -p"""
 
 

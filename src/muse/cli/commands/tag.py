@@ -16,7 +16,8 @@ EXAMPLE = """muse tag
 muse tag v1.0
 muse tag v1.1 main~2 -m "first release with the bridge"
 muse tag -d v1.0"""
-JSON = """list: {"tags": [{"name": "v1.0", "ref": "tags/v1.0", "id": "sha256:…", "kind": "commit|tag", "commit": "sha256:…",
+JSON = """list: {"tags": [{"name": "v1.0", "ref": "tags/v1.0", "id": "sha256:…", "kind": "commit|tag",
+  "commit": "sha256:… or null",
   "tag": null or {"id", "target", "target_kind", "name", "tagger", "message", "signature", "extra"}}]}
 make: {"name": "v1.0", "id": "sha256:…", "kind": "commit|tag", "commit": "sha256:…"}
 delete: {"deleted": [{"name": "v1.0", "id": "sha256:…"}]}"""
