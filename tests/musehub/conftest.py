@@ -11,12 +11,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.musehub.hub import RunningHub, hub_settings
 from tests.musehub.postgresql import PostgreSQL
+from tests.musehub.seaweedfs import SeaweedFS
 
 from musehub.accounts.service import Accounts, open_accounts
 from musehub.db import migrate
 from musehub.db.engine import Database, open_database
 from musehub.settings import Settings, load_settings
+from musehub.storage.port import Store
 
 
 @pytest.fixture
@@ -48,6 +51,14 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iter
     """The PostgreSQL server of this test run, started when the first test asks for it."""
     base = tmp_path_factory.getbasetemp()
     server = PostgreSQL((base if worker_id == "master" else base.parent) / "postgresql")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    """The S3 server of this process, started when the first test asks for it."""
+    server = SeaweedFS(tmp_path_factory.mktemp("seaweedfs"))
     yield server
     server.stop()
 
@@ -139,3 +150,25 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
 @pytest.fixture
 def accounts(database: Database, settings: Settings, clock: TickingClock) -> Accounts:
     return open_accounts(database, settings, clock)
+
+
+@pytest.fixture
+def hub(settings: Settings, anyio_backend: str) -> Iterator[RunningHub]:
+    """A running hub on this test's database; `start_hub` where a test wants other settings."""
+    running = RunningHub(settings)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def start_hub(settings: Settings, anyio_backend: str) -> Iterator[Callable[..., RunningHub]]:
+    """Start a hub with settings changed by keyword arguments, and perhaps another `store`."""
+    started: list[RunningHub] = []
+
+    def start(store: Store | None = None, **values: object) -> RunningHub:
+        started.append(RunningHub(hub_settings(settings, **values), store))
+        return started[-1]
+
+    yield start
+    for running in started:
+        running.stop()

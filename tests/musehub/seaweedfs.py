@@ -1,0 +1,139 @@
+"""A real S3 server for tests: SeaweedFS from the development extra, on loopback, one bucket per test."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+PROVIDED = "MUSE_TEST_S3_URL"
+"""Address of a server that somebody provides, `s3://any?endpoint=…`; keys in the two variables below."""
+ACCESS_KEY, SECRET_KEY = "test-access", "test-secret"
+_numbers = itertools.count()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on, each with its gRPC port 10,000 above free, too."""
+    found: list[int] = []
+    for port in range(20_000 + os.getpid() % 1000 * 20, 55_000):
+        if len(found) == count:
+            break
+        try:
+            for each in (port, port + 10_000):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", each))
+        except OSError:
+            continue
+        found.append(port)
+    return found
+
+
+class SeaweedFS:
+    """A server that `start` and `stop` act on; its data stay in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ports: list[int] = []
+        provided = os.environ.get(PROVIDED)
+        if provided:
+            self.endpoint = provided.partition("endpoint=")[2]
+            self.keys = (os.environ["MUSE_TEST_S3_ACCESS_KEY"], os.environ["MUSE_TEST_S3_SECRET_KEY"])
+            return
+        self._program = shutil.which("weed", path=os.path.dirname(sys.executable)) or shutil.which("weed")
+        if self._program is None:
+            pytest.skip("no S3 server: the program `weed` of the development extra is not installed")
+        self.keys = (ACCESS_KEY, SECRET_KEY)
+        folder.mkdir(parents=True, exist_ok=True)
+        identity = {
+            "name": "tests",
+            "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
+            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+        }
+        (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+        (folder / "data").mkdir(exist_ok=True)
+        self._ports = free_ports(4)
+        self.endpoint = f"http://127.0.0.1:{self._ports[3]}"
+        self.start()
+
+    def start(self) -> None:
+        """Start on the same ports and wait until it answers."""
+        assert self._program is not None
+        master, volume, filer, s3 = map(str, self._ports)
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    self._program,
+                    "server",
+                    "-dir=data",
+                    "-ip=127.0.0.1",
+                    "-ip.bind=127.0.0.1",
+                    f"-master.port={master}",
+                    f"-volume.port={volume}",
+                    f"-filer.port={filer}",
+                    "-s3",
+                    f"-s3.port={s3}",
+                    "-s3.config=s3.json",
+                    "-volume.max=50",
+                    "-master.volumeSizeLimitMB=512",
+                    "-master.telemetry=false",
+                ],
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and self._process.poll() is None:
+            if self._answers():
+                return
+            time.sleep(0.05)
+        raise RuntimeError(f"the S3 server did not start:\n{(self._folder / 'log').read_text()[-3000:]}")
+
+    def _answers(self) -> bool:
+        """A bucket can be made once master, volume server, filer and gateway have found each other."""
+        try:
+            self._make_bucket("ready")
+        except (OSError, RuntimeError):
+            return False
+        return True
+
+    def stop(self) -> None:
+        """End it without warning: its own orderly end takes ten seconds."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def create_bucket(self) -> str:
+        """Make an empty bucket; returns the address of a store in it, as `--store` takes it."""
+        name = f"test-{os.getpid()}-{next(_numbers)}"
+        self._make_bucket(name)
+        return f"s3://{name}?endpoint={quote(self.endpoint, safe=':/')}"
+
+    def _make_bucket(self, name: str) -> None:
+        from botocore.auth import S3SigV4QueryAuth
+        from botocore.awsrequest import AWSRequest
+        from botocore.credentials import Credentials
+
+        request = AWSRequest(method="PUT", url=f"{self.endpoint}/{name}", headers={})
+        S3SigV4QueryAuth(Credentials(*self.keys), "s3", "us-east-1", expires=60).add_auth(request)
+        try:
+            with urllib.request.urlopen(
+                urllib.request.Request(request.url, method="PUT"), timeout=10
+            ) as answer:
+                answer.read()
+        except urllib.error.HTTPError as error:
+            if error.code != 409:
+                raise RuntimeError(f"bucket {name}: {error.code}") from error
