@@ -97,20 +97,17 @@ class OperationLog:
         return self._take_back(transaction, operation)
 
     def _find(self, redo: bool) -> Operation | None:
+        """Return the newest command that is not undone; with `redo` the newest undo of one since then."""
         inactive: set[int] = set()
-        undos: set[int] = set()
-        candidates = []
         for operation in self.iter():
             if operation.id in inactive or not _own_changes(operation):
                 continue
             if operation.undoes is None:
-                if not redo:
-                    return operation
-                break
+                return None if redo else operation
+            if redo and self._undoes_a_command(operation):
+                return operation
             inactive.add(operation.undoes)
-            undos.add(operation.id)
-            candidates.append(operation)
-        return next((found for found in candidates if self._undoes_a_command(found)), None)
+        return None
 
     def _undoes_a_command(self, operation: Operation) -> bool:
         row = self._database.find_row("SELECT undoes FROM operations WHERE id = ?", (operation.undoes,))
