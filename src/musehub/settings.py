@@ -191,9 +191,8 @@ def settings_reference() -> str:
         else:
             default = f"`{field.default}`" if field.default != "" else ""
         type_name = "path" if kind is Path else kind.__name__
-        lines.append(
-            f"| `{field.name}` | `{PREFIX}{field.name.upper()}` | {type_name} | {default} | {meta.description} |"
-        )
+        variable = f"{PREFIX}{field.name.upper()}"
+        lines.append(f"| `{field.name}` | `{variable}` | {type_name} | {default} | {meta.description} |")
     return "\n".join(lines) + "\n"
 
 

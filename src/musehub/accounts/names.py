@@ -10,7 +10,11 @@ _USER_NAME = re.compile(r"[a-z0-9](?:[a-z0-9]|[._-](?=[a-z0-9])){0,38}")
 
 # First segments of addresses that the hub itself answers; a user of that name would be out of reach.
 RESERVED_USER_NAMES = frozenset(
-    ["about", "api", "assets", "auth", "explore", "health", "help", "issues", "login", "logout", "metrics", "new", "notifications", "objects", "packs", "ready", "search", "settings", "signup", "static", "store", "upload", "uploads", "users", "well-known"]
+    (
+        *("about", "api", "assets", "auth", "explore", "health", "help", "issues", "login", "logout"),
+        *("metrics", "new", "notifications", "objects", "packs", "ready", "search", "settings", "signup"),
+        *("static", "store", "upload", "uploads", "users", "well-known"),
+    )
 )
 
 

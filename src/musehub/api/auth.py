@@ -7,16 +7,16 @@ from typing import Any
 
 import msgspec
 from litestar import Controller, Request, delete, get, post
+from litestar.params import FromPath, JSONBody
 from litestar.types import ControllerRouterHandler
 
 from muse.errors import AccessDenied, UsageError
 from musehub.accounts.actor import Actor
 from musehub.accounts.keys import Challenge, Key
 from musehub.accounts.request import load_request_actor, read_client_address
-from musehub.accounts.service import Accounts
 from musehub.accounts.tokens import Token
 from musehub.accounts.users import User
-from musehub.settings import Settings
+from musehub.api.dependencies import GivenAccounts, GivenActor, GivenSettings
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -67,7 +67,7 @@ class PasswordRequest(msgspec.Struct, forbid_unknown_fields=True):
     new_password: str
 
 
-async def provide_actor(request: AnyRequest, accounts: Accounts, settings: Settings) -> Actor:
+async def provide_actor(request: AnyRequest, accounts: GivenAccounts, settings: GivenSettings) -> Actor:
     """The dependency `actor` of every handler."""
     return await load_request_actor(request.scope, accounts, settings)
 
@@ -96,13 +96,17 @@ class AuthController(Controller):
     tags = ["auth"]
 
     @post("/challenge", status_code=200)
-    async def challenge(self, data: ChallengeRequest, accounts: Accounts) -> Challenge:
+    async def challenge(self, data: JSONBody[ChallengeRequest], accounts: GivenAccounts) -> Challenge:
         """A challenge to be signed with a key."""
         return await accounts.keys.make_challenge(data.public_key)
 
     @post("/token")
     async def log_in(
-        self, request: AnyRequest, data: LoginRequest, accounts: Accounts, settings: Settings
+        self,
+        request: AnyRequest,
+        data: JSONBody[LoginRequest],
+        accounts: GivenAccounts,
+        settings: GivenSettings,
     ) -> LoginAnswer:
         """A token, for a password or for an answered challenge."""
         address = read_client_address(request.scope, settings)
@@ -124,7 +128,7 @@ class AuthController(Controller):
         return LoginAnswer(user, token)
 
     @delete("/token", status_code=204)
-    async def log_out(self, actor: Actor, accounts: Accounts) -> None:
+    async def log_out(self, actor: GivenActor, accounts: GivenAccounts) -> None:
         """Revoke the token that this request carries."""
         user_id = require_user(actor)
         if actor.token_id is None:
@@ -132,7 +136,7 @@ class AuthController(Controller):
         await accounts.tokens.revoke(user_id, actor.token_id)
 
     @get("/whoami")
-    async def whoami(self, actor: Actor, accounts: Accounts) -> WhoAmI:
+    async def whoami(self, actor: GivenActor, accounts: GivenAccounts) -> WhoAmI:
         """The user whom the credentials stand for."""
         require_user(actor)
         user = await accounts.users.get(actor.name)
@@ -142,10 +146,10 @@ class AuthController(Controller):
     async def change_password(
         self,
         request: AnyRequest,
-        data: PasswordRequest,
-        actor: Actor,
-        accounts: Accounts,
-        settings: Settings,
+        data: JSONBody[PasswordRequest],
+        actor: GivenActor,
+        accounts: GivenAccounts,
+        settings: GivenSettings,
     ) -> None:
         """Change one's own password; every token of the user ends with it."""
         require_account_access(actor)
@@ -159,12 +163,14 @@ class TokenController(Controller):
     tags = ["auth"]
 
     @get()
-    async def list_tokens(self, actor: Actor, accounts: Accounts) -> list[Token]:
+    async def list_tokens(self, actor: GivenActor, accounts: GivenAccounts) -> list[Token]:
         """One's own tokens, newest first, without their secrets."""
         return await accounts.tokens.list(require_account_access(actor))
 
     @post()
-    async def create_token(self, data: TokenRequest, actor: Actor, accounts: Accounts) -> Token:
+    async def create_token(
+        self, data: JSONBody[TokenRequest], actor: GivenActor, accounts: GivenAccounts
+    ) -> Token:
         """A new token; its secret is in this answer and nowhere else."""
         user_id = require_account_access(actor)
         return await accounts.tokens.issue(
@@ -176,7 +182,7 @@ class TokenController(Controller):
         )
 
     @delete("/{token_id:int}", status_code=204)
-    async def revoke_token(self, token_id: int, actor: Actor, accounts: Accounts) -> None:
+    async def revoke_token(self, token_id: FromPath[int], actor: GivenActor, accounts: GivenAccounts) -> None:
         """End a token now."""
         await accounts.tokens.revoke(require_account_access(actor), token_id)
 
@@ -186,17 +192,17 @@ class KeyController(Controller):
     tags = ["auth"]
 
     @get()
-    async def list_keys(self, actor: Actor, accounts: Accounts) -> list[Key]:
+    async def list_keys(self, actor: GivenActor, accounts: GivenAccounts) -> list[Key]:
         """One's own public keys."""
         return await accounts.keys.list(require_user(actor))
 
     @post()
-    async def add_key(self, data: KeyRequest, actor: Actor, accounts: Accounts) -> Key:
+    async def add_key(self, data: JSONBody[KeyRequest], actor: GivenActor, accounts: GivenAccounts) -> Key:
         """Add a public key, to log in and to sign with."""
         return await accounts.keys.add(require_account_access(actor), data.public_key, data.label)
 
     @delete("/{key_id:int}", status_code=204)
-    async def revoke_key(self, key_id: int, actor: Actor, accounts: Accounts) -> None:
+    async def revoke_key(self, key_id: FromPath[int], actor: GivenActor, accounts: GivenAccounts) -> None:
         """End a key now; it cannot be added again."""
         await accounts.keys.revoke(require_account_access(actor), key_id)
 

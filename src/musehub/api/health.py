@@ -7,7 +7,7 @@ from litestar import Response, get
 
 import muse
 from muse.errors import MuseError
-from musehub.db.engine import Database
+from musehub.api.dependencies import GivenDatabase
 
 
 @get("/health", tags=["health"])
@@ -17,7 +17,7 @@ async def health() -> dict[str, str]:
 
 
 @get("/ready", tags=["health"])
-async def ready(database: Database) -> Response[dict[str, object]]:
+async def ready(database: GivenDatabase) -> Response[dict[str, object]]:
     """The hub can do its work: the database answers."""
     try:
         async with database.read("ready") as conn:

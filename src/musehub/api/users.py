@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import msgspec
 from litestar import Controller, get, patch, post
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from muse.errors import AccessDenied
 from musehub.accounts.actor import Actor
-from musehub.accounts.service import Accounts
 from musehub.accounts.users import User
 from musehub.api.auth import require_account_access, require_user
+from musehub.api.dependencies import GivenAccounts, GivenActor
 
 
 class UserRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -41,20 +42,26 @@ class UserController(Controller):
 
     @get()
     async def list_users(
-        self, actor: Actor, accounts: Accounts, after: str = "", limit: int = 100
+        self,
+        actor: GivenActor,
+        accounts: GivenAccounts,
+        after: FromQuery[str] = "",
+        limit: FromQuery[int] = 100,
     ) -> list[User]:
         """A page of users by name, for administrators."""
         require_site_admin(actor)
         return await accounts.users.list(after, max(1, min(limit, 1000)))
 
     @get("/{name:str}")
-    async def get_user(self, name: str, actor: Actor, accounts: Accounts) -> User:
+    async def get_user(self, name: FromPath[str], actor: GivenActor, accounts: GivenAccounts) -> User:
         """One user, for anyone who is logged in."""
         require_user(actor)
         return await accounts.users.get(name)
 
     @post()
-    async def create_user(self, data: UserRequest, actor: Actor, accounts: Accounts) -> User:
+    async def create_user(
+        self, data: JSONBody[UserRequest], actor: GivenActor, accounts: GivenAccounts
+    ) -> User:
         """Add a user, as an administrator."""
         require_site_admin(actor)
         return await accounts.users.create(
@@ -67,7 +74,9 @@ class UserController(Controller):
         )
 
     @patch("/{name:str}")
-    async def change_user(self, name: str, data: UserChange, actor: Actor, accounts: Accounts) -> User:
+    async def change_user(
+        self, name: FromPath[str], data: JSONBody[UserChange], actor: GivenActor, accounts: GivenAccounts
+    ) -> User:
         """Disable or enable a user or set a password, as an administrator."""
         require_site_admin(actor)
         if data.password is not None:

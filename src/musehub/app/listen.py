@@ -70,7 +70,8 @@ class _ServerOnSocket(Server):
     def _init_shared_socket(self) -> None:
         # A copy, because the holder closes what it is given.
         self._ssp = None
-        self._shd: SocketHolder = SocketHolder(os.dup(self._listener.fileno()), False, _BACKLOG)
+        make_holder: Any = SocketHolder
+        self._shd = make_holder(os.dup(self._listener.fileno()), False, _BACKLOG)
 
 
 class RunningServer:

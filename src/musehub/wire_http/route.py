@@ -16,7 +16,7 @@ A MuseError raised before the response has started becomes the JSON error answer
 
 class RawRoute(NamedTuple):
     """`path` is a template such as `/{owner}/{name}/push/stream`; a name fits one segment,
-    and `{rest:path}` at the end fits any number."""
+    and `{rest:path}` at the end fits any number of them."""
 
     method: str
     path: str
