@@ -162,8 +162,8 @@ def encode_commit(
 ) -> bytes:
     """Return the Git commit; `tree` and `parents` are hex digits of Git ids.
 
-    For an imported commit these are the bytes it was imported from. Counts in `not_exported`, by name, the facts for
-    which a Git commit has no place.
+    For an imported commit these are the bytes it was imported from. Counts in `not_exported`, by name, the
+    facts for which a Git commit has no place.
     """
     rest = None
     if commit.extra:

@@ -1,7 +1,7 @@
 """Deltas of Git packs (gitformat-pack, "Deltified representation"). Pure.
 
-One copy from the front, what is new, one copy from the end: a line of a tree or one place of a file is what most edits change,
-and finding it takes microseconds. `git gc` in the exported repository finds the rest.
+One copy from the front, what is new, one copy from the end: a line of a tree or one place of a file is what
+most edits change, and finding it takes microseconds. `git gc` in the exported repository finds the rest.
 """
 
 from __future__ import annotations

@@ -26,14 +26,15 @@ def export_git(
     force: bool = False,
     progress: Progress = no_progress,
 ) -> ExportResult:
-    """Bring branches, tags and what they reach into the Git repository at `directory`: what it does not have of it.
+    """Bring branches, tags and what they reach into the Git repository at `directory`: what it does not
+    have of it.
 
-    A missing or empty folder becomes a repository, `bare` or with a work tree. `refs` are names in muse (`heads/main`);
-    None means all but what says what hubs have. Refs move together or not at all, and no ref goes back or sideways unless
-    `force`; a clean work tree is brought along.
+    A missing or empty folder becomes a repository, `bare` or with a work tree. `refs` are names in muse
+    (`heads/main`); None means all but what says what hubs have. Refs move together or not at all, and no
+    ref goes back or sideways unless `force`; a clean work tree is brought along.
 
-    Raises `not-fast-forward`, `would-overwrite`, `already-exists`, `unknown-revision`, `git-failed`, `git-missing`,
-    `not-representable`. Memory: 256 MiB, and 200 bytes per commit.
+    Raises `not-fast-forward`, `would-overwrite`, `already-exists`, `unknown-revision`, `git-failed`,
+    `git-missing`, `not-representable`. Memory: 256 MiB, and 200 bytes per commit.
     """
     chosen = _choose(repository, refs)
     directory = Path(directory).absolute()
@@ -57,7 +58,9 @@ def _choose(repository: Repository, names: Iterable[str] | None) -> list[Ref]:
     for name in dict.fromkeys(names):
         ref = repository.refs.get(name)
         if ref is None or to_git(name) is None:
-            raise NotFound("unknown-revision", f'there is no branch or tag "{name}"', hint="write heads/main or tags/v1")
+            raise NotFound(
+                "unknown-revision", f'there is no branch or tag "{name}"', hint="write heads/main or tags/v1"
+            )
         chosen.append(ref)
     return chosen
 
@@ -69,7 +72,9 @@ def _create(directory: Path, bare: bool, object_format: str) -> Git:
             f'"{directory}" is neither empty nor a Git repository',
             hint="name a new folder, or an existing Git repository to add to",
         )
-    run_git("init", "--quiet", *(["--bare"] if bare else []), f"--object-format={object_format}", "--", directory)
+    run_git(
+        "init", "--quiet", *(["--bare"] if bare else []), f"--object-format={object_format}", "--", directory
+    )
     git = Git.find(directory)
     if git is None:
         raise InternalError("internal", f'git made no repository in "{directory}"')
@@ -129,4 +134,3 @@ def _export(
         changes,
         dict(run.not_exported),
     )
-

@@ -1,4 +1,4 @@
-"""The objects of an export: Git's are computed from muse's, parents first, and only what the target lacks is written."""
+"""The objects of an export: Git's are computed from muse's, parents first, without what the target has."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from muse.history.directory import iter_entries
 from muse.history.walk import iter_commits
 from muse.objects.commit import decode_commit, decode_tag
 from muse.objects.ids import Kind
-from muse.objects.references import target_kind
-from muse.objects.tree import CHUNKED_FILE, DIRECTORY, Entry
+from muse.objects.tree import BLOB_KINDS, CHUNKED_FILE, CHUNKED_KINDS, DIRECTORY, FILE, SUBMODULE, Entry
 from muse.store.refs import Ref
 from muse.store.repository import Repository
 from muse.store.transaction import Transaction
@@ -26,6 +25,13 @@ MAX_IDS = 300_000
 MAX_CACHED_ENTRIES = 60_000
 FLUSH_OBJECTS = 20_000
 REPORT_EVERY = 64
+
+OBJECT_KINDS = {
+    **dict.fromkeys(BLOB_KINDS, Kind.BLOB),
+    **dict.fromkeys(CHUNKED_KINDS, Kind.CHUNKS),
+    DIRECTORY: Kind.TREE,
+}
+"""What the entries of a tree name, but for submodules."""
 
 
 class UnknownBase(Exception):
@@ -55,6 +61,7 @@ class ObjectExporter:
         # By kind, what is written already or the target has.
         self._ids: dict[Kind, dict[bytes, bytes]] = {kind: {} for kind in Kind}
         self._ids[Kind.COMMIT].update(haves)
+        self._ids_of = {entry_kind: self._ids[kind] for entry_kind, kind in OBJECT_KINDS.items()}
         self._complete = not haves
         self._fresh: dict[bytes, tuple[Kind, bytes, int, int]] = {}
         self._directories: dict[bytes, list[Entry]] = {}
@@ -95,7 +102,9 @@ class ObjectExporter:
                     del ids[object_id]
         self._writer.finish_if_large()
 
-    def _note(self, kind: Kind, object_id: bytes, git_id: bytes, size_bytes: int = 0, files: int = 0) -> bytes:
+    def _note(
+        self, kind: Kind, object_id: bytes, git_id: bytes, size_bytes: int = 0, files: int = 0
+    ) -> bytes:
         self._ids[kind][object_id] = git_id
         self._fresh[git_id] = (kind, object_id, size_bytes, files)
         return git_id
@@ -112,9 +121,13 @@ class ObjectExporter:
                 hint="export to a new folder",
             )
         parent_ids = [self._commit_id(parent) for parent in commit.parents]
-        old_trees = [] if self._complete else [self._repository.graph(parent).tree for parent in commit.parents]
+        old_trees = (
+            [] if self._complete else [self._repository.graph(parent).tree for parent in commit.parents]
+        )
         tree_id = self._export_tree(commit.tree, old_trees)
-        data = encode_commit(commit, tree_id.hex(), [parent.hex() for parent in parent_ids], self.not_exported)
+        data = encode_commit(
+            commit, tree_id.hex(), [parent.hex() for parent in parent_ids], self.not_exported
+        )
         git_id = self._writer.add("commit", data)
         if not commit.parents and PARENTS in commit.extra:
             self.shallow.append(git_id)
@@ -140,7 +153,7 @@ class ObjectExporter:
         if kind is Kind.TREE:
             return self._export_tree(object_id, [])
         if kind is not Kind.TAG:
-            entry_kind = CHUNKED_FILE if kind is Kind.CHUNKS else "f"
+            entry_kind = CHUNKED_FILE if kind is Kind.CHUNKS else FILE
             return self._export_blob(Entry(name, entry_kind, object_id, -1), kind, name)
         tag = decode_tag(self._load(Kind.TAG, object_id))
         target = self._export_object(tag.target_kind, tag.target, name)
@@ -161,8 +174,9 @@ class ObjectExporter:
         return entries
 
     def _export_tree(self, root: bytes, old_roots: list[bytes]) -> bytes:
-        """Write a directory and what is in it, as far as it is neither written nor in `old_roots`; children first."""
+        """Write a directory and what is in it, but what is written or in `old_roots`; children first."""
         tree_ids = self._ids[Kind.TREE]
+        ids_of = self._ids_of
         waiting = [(root, "", old_roots)]
         while waiting:
             tree_id, path, olds = waiting[-1]
@@ -180,13 +194,11 @@ class ObjectExporter:
                 if entry.kind == DIRECTORY:
                     directories.append((entry.id, inner, self._same_named(entry.name, olds)))
                 else:
-                    kind = target_kind(entry)
-                    assert kind is not None
-                    self._export_blob(entry, kind, inner)
+                    self._export_blob(entry, OBJECT_KINDS[entry.kind], inner)
             if directories:
                 waiting += directories
                 continue
-            git_ids = [self._ids[kind][entry.id] if (kind := target_kind(entry)) else b"" for entry in entries]
+            git_ids = [ids_of[entry[1]][entry[2]] if entry[1] != SUBMODULE else b"" for entry in entries]
             git_id = self._writer.add("tree", encode_tree(entries, git_ids, self._id_bytes), f"{path}/")
             self.counts["tree"] += 1
             size_bytes, files = sum([entry[3] for entry in entries]), sum([entry[4] for entry in entries])
@@ -195,20 +207,16 @@ class ObjectExporter:
         return tree_ids[root]
 
     def _find_missing(self, entries: list[Entry]) -> list[Entry]:
-        ids = self._ids
-        return [
-            entry
-            for entry in entries
-            if (kind := target_kind(entry)) is not None and entry.id not in ids[kind]
-        ]
+        ids_of = self._ids_of
+        return [entry for entry in entries if entry[1] != SUBMODULE and entry[2] not in ids_of[entry[1]]]
 
     def _take_from_old(self, missing: list[Entry], olds: list[bytes]) -> None:
         """Look up the Git ids of what older directories have as well: the target has it, then."""
-        present = {(target_kind(entry), entry.id) for old in olds for entry in self._entries(old)}
+        present = {(OBJECT_KINDS.get(entry[1]), entry[2]) for old in olds for entry in self._entries(old)}
         wanted: dict[Kind, set[bytes]] = {}
         for entry in missing:
-            kind = target_kind(entry)
-            if kind is not None and (kind, entry.id) in present:
+            kind = OBJECT_KINDS[entry.kind]
+            if (kind, entry.id) in present:
                 wanted.setdefault(kind, set()).add(entry.id)
         for kind, ids in wanted.items():
             found = self._repository.git_map.find_git_ids(kind, ids)
@@ -243,7 +251,7 @@ class ObjectExporter:
 
 
 def find_object_format(repository: Repository, refs: Iterable[Ref]) -> str:
-    """Return the format of the repository that the oldest commits of these refs come from; `sha1` if from none."""
+    """Return the format of the repository that the oldest commits come from; `sha1` if from none."""
     for ref in refs:
         if ref.commit is None:
             continue
@@ -252,4 +260,3 @@ def find_object_format(repository: Repository, refs: Iterable[Ref]) -> str:
             node = repository.graph(node.parents[0])
         return decode_commit(repository.objects.load(Kind.COMMIT, node.id)).extra.get(OBJECT_FORMAT, "sha1")
     return "sha1"
-

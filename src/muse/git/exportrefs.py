@@ -34,9 +34,7 @@ class RefExport:
 
     def find_common_commits(self) -> dict[bytes, bytes]:
         """Return commit here → commit there of what both sides have."""
-        return {
-            mapped.id: git_id for git_id, mapped in self._known.items() if mapped.kind is Kind.COMMIT
-        }
+        return {mapped.id: git_id for git_id, mapped in self._known.items() if mapped.kind is Kind.COMMIT}
 
     def check(self, refs: Sequence[Ref]) -> None:
         """Raise `not-fast-forward` or `would-overwrite` before anything is written."""
@@ -45,7 +43,8 @@ class RefExport:
             if old is not None and self._decide(ref, old) == FORCED and not self._force:
                 raise Conflict(
                     "not-fast-forward",
-                    f'"{old.name}" in "{self._directory}" is at {old.id.hex()}, which is not part of "{ref.name}"',
+                    f'"{old.name}" in "{self._directory}" is at {old.id.hex()},'
+                    f' which is not part of "{ref.name}"',
                     hint="import from there first, or use --force to let it go",
                     details={"ref": old.name, "actual": old.id.hex()},
                 )

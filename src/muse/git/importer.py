@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from muse.errors import InvalidData
-from muse.git.commits import OBJECT_FORMAT, PARENTS, commit_from_git, parse_commit_links, parse_tag_links, tag_from_git
+from muse.git.commits import (
+    OBJECT_FORMAT,
+    PARENTS,
+    commit_from_git,
+    parse_commit_links,
+    parse_tag_links,
+    tag_from_git,
+)
 from muse.git.importrefs import RefImport, load_recorded, move_refs, record_refs
 from muse.git.importtrees import TreeImporter, trim
 from muse.git.known import KnownObjects, Mapped, unknown_object
@@ -22,7 +29,7 @@ from muse.store.repository import Repository
 from muse.store.transaction import Transaction
 
 FLUSH_OBJECTS = 20_000
-"""After so many the import makes them durable: what an interrupted one repeats, and the bound of what is kept in memory."""
+"""After so many the import makes them durable: what an interrupted one repeats, and a bound of memory."""
 QUERY_COMMITS = 10_000
 MAX_PATHS = 50_000
 REPORT_EVERY = 64
@@ -46,14 +53,14 @@ def import_git(
 ) -> ImportResult:
     """Bring the history of a Git repository, a path or an address, into `repository`: what is new of it.
 
-    Branches and tags follow the source, with `all_refs` every other ref as well. A branch that has commits which are not in
-    Git stays where it is unless `force`; `prune` deletes refs that the last import from `source` brought and that are gone
-    there. All of it is one undoable operation named `operation`; objects become durable on the way, so that an interrupted
-    import goes on where it stopped. `checkout` is called, before any ref moves, when the current branch is going
-    to; what it raises stops the import.
+    Branches and tags follow the source, with `all_refs` every other ref as well. A branch that has commits
+    which are not in Git stays where it is unless `force`; `prune` deletes refs that the last import from
+    `source` brought and that are gone there. All of it is one undoable operation named `operation`; objects
+    become durable on the way, so that an interrupted import goes on where it stopped. `checkout` is called,
+    before any ref moves, when the current branch is going to; what it raises stops the import.
 
-    Raises `not-representable` for something without counterpart unless `allow_loss`; `bad-git-data`, `git-failed`,
-    `git-missing`, `not-a-repository`. Memory: 256 MiB whatever the size of history and files.
+    Raises `not-representable` for something without counterpart unless `allow_loss`; `bad-git-data`,
+    `git-failed`, `git-missing`, `not-a-repository`. Memory: 256 MiB whatever the size of history and files.
     """
     with (
         open_source(source, repository.temporary_dir, progress) as git,
@@ -131,7 +138,9 @@ class _Import:
         if not self._allow_loss:
             raise InvalidData(
                 "not-representable",
-                f'in "{where}", "{path or "/"}": {reason}' if path or reason.startswith("its") else f'"{where}": {reason}',
+                f'in "{where}", "{path or "/"}": {reason}'
+                if path or reason.startswith("its")
+                else f'"{where}": {reason}',
                 hint="--allow-loss imports it all the same and lists what was changed",
                 details={"commit": where, "path": path, "reason": reason, "would_be": result},
             )
@@ -174,9 +183,7 @@ class _Import:
         frontier, total = self._find_frontier(commits, known_tips)
         if commits or others:
             self._absent = self._load_shallow()
-            with stream_new_objects(
-                self._git, self.object_format, [*commits, *others], frontier
-            ) as stream:
+            with stream_new_objects(self._git, self.object_format, [*commits, *others], frontier) as stream:
                 self._store_stream(stream, total)
         for git_id, data in reversed(tags):
             self._store_tag(git_id, data)
@@ -277,7 +284,7 @@ class _Import:
             mapped = Mapped(Kind.BLOB, object_id, size_bytes, 1)
         else:
             with stream.open() as content:
-                entry_kind, object_id, _ = self._transaction.put_stream(content, size_bytes, base)  # type: ignore[arg-type]
+                entry_kind, object_id, _ = self._transaction.put_stream(content, size_bytes, base)
             kind = Kind.CHUNKS if entry_kind == CHUNKED_FILE else Kind.BLOB
             mapped = Mapped(kind, object_id, size_bytes, 1)
         self._last_blobs[path] = object_id

@@ -75,7 +75,7 @@ class RefImport:
         return bool(find(Kind.COMMIT, (commit,)) or find(f"{INEXACT}commit", (commit,)))
 
     def drop(self, name: str, git_id: bytes) -> RefChange | None:
-        """Report a ref that is gone in the source, and delete it if that is wished and it is as it was imported."""
+        """Report a ref that is gone in the source; delete it if that is wished and it is as imported."""
         old = self._before.get(name)
         if old is None:
             return None
@@ -88,7 +88,7 @@ class RefImport:
         return RefChange(name, to_git(name) or name, old.target.hex(), None, how)
 
     def set_first_head(self, head: GitHead, named: dict[str, GitRef]) -> str | None:
-        """Check out what the source has checked out, if nothing is here; return the branch if it is another one."""
+        """Check out what the source has checked out, if nothing is here; return the branch then."""
         if self._head.target is not None or self._current is not None:
             return None
         name = to_muse(head.ref) if head.ref is not None else None

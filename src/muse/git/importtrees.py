@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import islice
+from typing import TypeVar
 
 from muse.git.known import KnownObjects, Mapped, unknown_object
 from muse.git.trees import (
@@ -21,7 +22,7 @@ from muse.git.trees import (
     submodule_id,
     usual_mode,
 )
-from muse.history.directory import Nodes, build_directory
+from muse.history.directory import Directory, Nodes, build_directory, edit_directory
 from muse.objects.ids import Kind
 from muse.objects.paging import SMALL_DIRECTORY
 from muse.objects.tree import (
@@ -40,6 +41,9 @@ from muse.store.transaction import Transaction
 MAX_ENTRIES = 150_000
 """Entries kept in memory, about 500 bytes each: most of a directory is as it was in its last version."""
 MAX_PATHS = 50_000
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 Report = Callable[[bytes, str, str], None]
 """report(path, reason, what became of it): notes a loss, or raises where losses are not allowed."""
@@ -65,6 +69,7 @@ class TreeImporter:
         self._pending: dict[bytes, tuple[bytes, bytes]] = {}
         self._entries: dict[RawItem, Entry] = {}
         self._last: dict[bytes, tuple[bytes, int]] = {}
+        self._large: dict[bytes, list[Entry]] = {}
 
     def add(self, git_id: bytes, path: bytes, data: bytes) -> None:
         """Take a tree; those in it may follow in any order before `store_all`."""
@@ -73,7 +78,7 @@ class TreeImporter:
     def store_all(self) -> None:
         """Store every tree taken since the last call; the blobs and older trees in them are known by now."""
         pending = self._pending
-        # They came parents first, so that backwards children are first, except for trees met in several places.
+        # They came parents first: backwards, children are first, except for trees met in several places.
         for last in reversed(list(pending)):
             waiting = [last]
             while waiting:
@@ -83,7 +88,11 @@ class TreeImporter:
                     continue
                 path, data = pending[git_id]
                 items = parse_tree(data, self._id_bytes)
-                inner = [item[2] for item in items if item[2] in pending and item[0] not in (SUBMODULE_MODE, FILE_MODE)]
+                inner = [
+                    item[2]
+                    for item in items
+                    if item[2] in pending and item[0] not in (SUBMODULE_MODE, FILE_MODE)
+                ]
                 if inner:
                     waiting += inner
                 else:
@@ -109,10 +118,24 @@ class TreeImporter:
             tree_id = self._transaction.put(Kind.TREE, encode_entries(directory), base)
             size_bytes, files = sum([entry[3] for entry in directory]), sum([entry[4] for entry in directory])
         else:
-            old = Nodes(self._transaction.load, last[0]) if last is not None else None
-            tree_id, size_bytes, files, _ = build_directory(directory, self._transaction.put, old)
+            tree_id, size_bytes, files, _ = self._store_large(path, directory, last[0] if last else None)
         self._last[path] = (tree_id, len(directory))
         return Mapped(Kind.TREE, tree_id, size_bytes, files, exact)
+
+    def _store_large(self, path: bytes, directory: list[Entry], last: bytes | None) -> Directory:
+        """Store a paged directory; where its previous version is at hand, only the pages that changed."""
+        before = self._large.pop(path, None)
+        self._large[path] = directory
+        while sum(map(len, self._large.values())) > MAX_ENTRIES and len(self._large) > 1:
+            del self._large[next(iter(self._large))]
+        put = self._transaction.put
+        if before is None or last is None:
+            old = Nodes(self._transaction.load, last) if last is not None else None
+            return build_directory(directory, put, old)
+        now, then = set(directory), set(before)
+        changes: dict[str, Entry | None] = {entry.name: None for entry in then - now}
+        changes.update((entry.name, entry) for entry in now - then)
+        return edit_directory(self._transaction.load, last, changes, put)
 
     def _make_entries(self, path: bytes, items: list[RawItem], entries: list[Entry | None]) -> bool:
         """Fill in what was not in memory; False if something has no counterpart and stays None."""
@@ -169,11 +192,11 @@ class TreeImporter:
 
     def trim(self) -> None:
         """Forget the oldest half of what is kept in memory where it is too much."""
-        for memory, limit in ((self._entries, MAX_ENTRIES), (self._last, MAX_PATHS)):
-            trim(memory, limit)  # type: ignore[arg-type]
+        trim(self._entries, MAX_ENTRIES)
+        trim(self._last, MAX_PATHS)
 
 
-def trim(memory: dict[bytes, object], limit: int) -> None:
+def trim(memory: dict[K, V], limit: int) -> None:
     """Drop the oldest of what is kept, down to half of `limit`, if there is more than that."""
     if len(memory) > limit:
         for key in list(islice(memory, len(memory) - limit // 2)):
@@ -196,4 +219,3 @@ def _entry(name: str, mode: bytes, git_id: bytes, found: dict[bytes, Mapped]) ->
     if kind is None:
         return None
     return Entry(name, kind, mapped.id, mapped.size_bytes, mapped.files)
-

@@ -14,7 +14,7 @@ from muse.store.transaction import Transaction
 MAX_KNOWN = 50_000
 """About 300 bytes each."""
 INEXACT = "~"
-"""Begins the kind of an object that was changed by the import: good for the next import, not for an export."""
+"""Begins the kind of an object that the import changed: good for the next import, not for an export."""
 
 
 class Mapped(NamedTuple):

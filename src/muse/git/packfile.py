@@ -8,7 +8,6 @@ import struct
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import IO
 
 from muse.git.delta import make_delta
@@ -33,16 +32,16 @@ def new_hash(object_format: str, data: bytes = b"") -> hashlib._Hash:
 class GitPackWriter:
     """Collects objects in a temporary file and gives them to a repository pack by pack.
 
-    An object is written once per pack. What is written is in the repository after `finish`. Memory: 32 MiB of recent
-    objects as bases for deltas, and 120 bytes for each object of the pack.
+    An object is written once per pack. What is written is in the repository after `finish`. Memory: 32 MiB
+    of recent objects as bases for deltas, and 120 bytes for each object of the pack.
     """
 
     def __init__(self, git: Git, object_format: str) -> None:
         self._git = git
         self._object_format = object_format
         self._level = zlib.Z_DEFAULT_COMPRESSION
-        folder = Path(git.git_dir, "objects")
-        self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder if folder.is_dir() else None)
+        folder = git.git_dir / "objects"
+        self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
         self._written: set[bytes] = set()
         self._count = 0
         self._recent: dict[str, tuple[bytes, bytes, int]] = {}
@@ -58,7 +57,7 @@ class GitPackWriter:
         return new_hash(self._object_format, b"%b %d\0%b" % (kind.encode(), len(data), data)).digest()
 
     def add(self, kind: str, data: bytes, like: str = "") -> bytes:
-        """Write an object and return its Git id; `like` is a name that similar objects share, such as a path."""
+        """Write an object and return its Git id; `like` is a name that similar ones share, such as a path."""
         git_id = self.id_of(kind, data)
         if git_id in self._written:
             return git_id

@@ -27,7 +27,7 @@ _LOCAL_VARIABLES = frozenset(
         *("GIT_WORK_TREE", "GIT_TRACE", "GIT_QUARANTINE_PATH"),
     )
 )
-"""Would make git work on another repository than the one it is given (it sets them itself when it runs a hook)."""
+"""Would make git work on another repository than the one it is given; it sets them itself for hooks."""
 
 
 def git_environment() -> dict[str, str]:
@@ -110,7 +110,11 @@ class Git:
         """Run git with `pieces` as its input, one after the other, and return what it printed."""
         with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
             process = _start(
-                ["git", *self._base, *arguments], stdin=subprocess.PIPE, stdout=stdout, stderr=stderr, bufsize=0
+                ["git", *self._base, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=stdout,
+                stderr=stderr,
+                bufsize=0,
             )
             assert process.stdin is not None
             try:

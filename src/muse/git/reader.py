@@ -6,7 +6,7 @@ import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import IO, NamedTuple
+from typing import IO, BinaryIO, NamedTuple
 
 from muse.errors import InvalidData
 from muse.git.program import Git
@@ -47,7 +47,9 @@ class ObjectStream:
         if len(words) < 4:
             what = b" ".join(words).decode(errors="replace")
             raise InvalidData(
-                "bad-git-data", f"the Git repository lacks an object: {what}", hint="`git fsck` shows what is wrong"
+                "bad-git-data",
+                f"the Git repository lacks an object: {what}",
+                hint="`git fsck` shows what is wrong",
             )
         self._header = Header(bytes.fromhex(words[0].decode()), words[1], int(words[2]), words[3])
         return self._header
@@ -62,11 +64,11 @@ class ObjectStream:
         return data
 
     @contextmanager
-    def open(self) -> Iterator[io.RawIOBase]:
+    def open(self) -> Iterator[BinaryIO]:
         """Yield a stream of the object's bytes, to be read to its end; raises `bad-git-data` after it."""
         header = self._header
         digest = self._new_hash(b"%b %d\0" % (header.type, header.size_bytes))
-        window = _Window(self._stream, header.size_bytes, digest)
+        window = io.BufferedReader(_Window(self._stream, header.size_bytes, digest))
         yield window
         while window.read(1 << 20):
             pass
@@ -113,8 +115,8 @@ def stream_new_objects(
 ) -> Iterator[ObjectStream]:
     """Yield the objects that `starts` (commits, trees, blobs) reach and the commits `excluded` do not.
 
-    Parents come before children, and after each commit its new trees and blobs, a directory before what is in it.
-    Some of what `excluded` reach may come, too. Raises `git-failed` after the last.
+    Parents come before children, and after each commit its new trees and blobs, a directory before what is
+    in it. Some of what `excluded` reach may come, too. Raises `git-failed` after the last.
     """
     order = ("rev-list", "--objects", "--in-commit-order", "--topo-order", "--reverse", "--stdin")
     with git.stream(order, _BATCH, lines=_arguments(starts, excluded)) as stream:

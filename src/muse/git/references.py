@@ -10,7 +10,7 @@ from muse.store.refs import check_ref_name
 
 _DIRECT = {"refs/heads/": "heads/", "refs/tags/": "tags/"}
 _OTHER = "remotes/git/heads/"
-"""Every other ref of Git, with what follows `refs/`: read-only in muse like all of `remotes/`, and never pushed."""
+"""Every other ref of Git, with what follows `refs/`: like all of `remotes/` read-only, never pushed."""
 
 
 class GitRef(NamedTuple):
@@ -34,7 +34,9 @@ def load_refs(git: Git, *patterns: str) -> list[GitRef]:
     refs = []
     for line in output.splitlines():
         digits, kind, name = line.split(b" ", 2)
-        refs.append(GitRef(name.decode(errors="surrogateescape"), bytes.fromhex(digits.decode()), kind.decode()))
+        refs.append(
+            GitRef(name.decode(errors="surrogateescape"), bytes.fromhex(digits.decode()), kind.decode())
+        )
     return refs
 
 

@@ -16,9 +16,9 @@ def no_progress(phase: str, done: int, total: int | None, unit: str) -> None:
 class RefChange(NamedTuple):
     """What became of one ref.
 
-    `how` is one of: created, fast-forward, forced, unchanged; on import also ahead (has commits of its own on top
-    of Git's: kept), diverged (kept), vanished (gone in Git: kept), pruned. `old` and `new` are hex digits:
-    ids of muse on import, ids of Git on export; None where there is nothing.
+    `how` is one of: created, fast-forward, forced, unchanged; on import also ahead (has commits of its own
+    on top of Git's: kept), diverged (kept), vanished (gone in Git: kept), pruned. `old` and `new` are hex
+    digits: ids of muse on import, ids of Git on export; None where there is nothing.
     """
 
     name: str
@@ -43,8 +43,8 @@ class Loss(NamedTuple):
 class ImportResult(NamedTuple):
     """Counts are of objects that were read, that is, new ones; `size_bytes` is their raw size in Git.
 
-    `head` is the branch that HEAD was set to (on a first import), `moved_current` says that the branch that is checked
-    out was moved; `shallow` counts commits whose parents the source does not have.
+    `head` is the branch that HEAD was set to (on a first import), `moved_current` says that the branch that
+    is checked out was moved; `shallow` counts commits whose parents the source does not have.
     """
 
     source: str

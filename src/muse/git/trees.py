@@ -1,7 +1,7 @@
 """Trees of Git as those of muse and back (docs/git.md, "Trees"). Pure.
 
-A Git tree has a counterpart when its modes, names and order are those that Git writes today: then both sides can be computed
-from each other. Anything else is a loss, and reported.
+A Git tree has a counterpart when its modes, names and order are those that Git writes today: then both
+sides can be computed from each other. Anything else is a loss, and reported.
 """
 
 from __future__ import annotations
