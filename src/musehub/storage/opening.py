@@ -25,4 +25,4 @@ def open_store(settings: Settings, get_secret: Callable[[], Awaitable[bytes]]) -
             f'setting "store_url" names a store that is not supported: "{url.scheme}"',
             hint="use file:///PATH, or leave it empty",
         )
-    return MeteredStore(DiskStore(Path(unquote(url.path)), UrlSigner(get_secret, settings.public_url)))
+    return MeteredStore(DiskStore(Path(unquote(url.path)), UrlSigner(get_secret)))
