@@ -1,0 +1,317 @@
+"""Turning a tree into files: checked as a whole first, then each file whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from muse.errors import Environment, InvalidData, MuseError, NotFound
+from muse.history.directory import iter_entries
+from muse.history.lookup import find_path, iter_files
+from muse.history.treediff import Change, diff_trees
+from muse.objects.ids import Kind, hash_bytes
+from muse.objects.tree import CHUNKED_KINDS, DIRECTORY, SYMLINK, Entry
+from muse.packs.record import Record, decode_object
+from muse.store.failure import os_failure
+from muse.store.progress import Progress
+from muse.store.repository import Repository
+from muse.store.transaction import Transaction
+from muse.worktree.lock import work_tree_lock
+from muse.worktree.paths import join, parent_of
+from muse.worktree.plan import Plan, Planner, Write, check_tree_collisions, confuses_names
+from muse.worktree.progress import Meter
+from muse.worktree.scan import head_tree
+from muse.worktree.statrow import Stats, decode_row, encode_row
+from muse.worktree.writing import Writer
+
+
+class CheckoutResult(NamedTuple):
+    """How many files were written and deleted, and how many had the wanted content already."""
+
+    written: int
+    deleted: int
+    unchanged: int
+    size_bytes: int
+
+
+def checkout(
+    repository: Repository,
+    transaction: Transaction | None,
+    old_tree: bytes | None,
+    new_tree: bytes | None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> CheckoutResult:
+    """Change the work tree from `old_tree` to `new_tree`, None being the empty tree: only what differs.
+
+    Everything is checked before anything is touched. A file that differs from both trees, or stands untracked
+    or ignored where one has to be written, is somebody's work: `would-overwrite` names them all, and nothing
+    happens. `force` overwrites them. What has the wanted content already is left as it is, so a checkout that
+    was interrupted is completed by repeating it.
+
+    Updates the stat cache in `transaction` (or one of its own): the next scan reads no file. Raises
+    `name-collision` where the file system cannot keep two names apart, `bad-path`, `bad-object`,
+    `missing-object`; `disk-full`, `read-only` and `io-error` say how much was written.
+    """
+    with work_tree_lock(repository, exclusive=True):
+        changes = list(diff_trees(repository.objects.load, old_tree, new_tree))
+        planner = Planner(repository, force=force, clear_directories=force)
+        return _carry_out(repository, transaction, planner, changes, new_tree, new_tree, progress)
+
+
+def restore(
+    repository: Repository,
+    paths: list[str],
+    source_tree: bytes | None,
+    transaction: Transaction | None = None,
+    progress: Progress | None = None,
+) -> CheckoutResult:
+    """Give `paths` (slash paths from the root, with all below them) the content they have in `source_tree`.
+
+    Local changes in them are overwritten, that is its purpose; tracked files that the source lacks are
+    deleted, untracked ones stay. Moves no ref. Raises `unknown-path` for a path that neither the source nor
+    the current commit has, and what `checkout` raises.
+    """
+    with work_tree_lock(repository, exclusive=True):
+        head = head_tree(repository)
+        wanted: dict[str, Entry] = {}
+        tracked: dict[str, Entry] = {}
+        for path in paths:
+            found = [
+                _collect(repository, tree, path, into)
+                for tree, into in ((source_tree, wanted), (head, tracked))
+            ]
+            if not any(found):
+                raise NotFound("unknown-path", f'"{path}" is neither in the source nor in the current commit')
+        changes = [
+            Change(path, tracked.get(path), wanted.get(path))
+            for path in sorted(wanted.keys() | tracked.keys())
+        ]
+        planner = Planner(repository, force=True, clear_directories=False)
+        return _carry_out(repository, transaction, planner, changes, source_tree, head, progress)
+
+
+def _collect(repository: Repository, tree: bytes | None, path: str, into: dict[str, Entry]) -> bool:
+    load = repository.objects.load
+    if tree is None:
+        return path == ""
+    if path == "":
+        into.update(iter_files(load, tree))
+        return True
+    entry = find_path(load, tree, path)
+    if entry is None:
+        return False
+    if entry.kind == DIRECTORY:
+        into.update(iter_files(load, entry.id, f"{path}/"))
+    else:
+        into[path] = entry
+    return True
+
+
+def _carry_out(
+    repository: Repository,
+    transaction: Transaction | None,
+    planner: Planner,
+    changes: list[Change],
+    target_tree: bytes | None,
+    row_tree: bytes | None,
+    progress: Progress | None,
+) -> CheckoutResult:
+    """Plan, apply and record; `row_tree` is the tree that the stat cache will be about."""
+    plan = planner.plan(changes)
+    touched = _with_parents(parent_of(change.path) for change in changes)
+    if target_tree is not None and plan.writes and confuses_names(repository):
+        check_tree_collisions(repository.objects.load, target_tree, touched)
+    verified = _Application(repository, plan, progress).run()
+    unchanged = (
+        sum(1 for change in changes if change.new is not None) - len(plan.writes) - len(plan.submodules)
+    )
+    if transaction is not None:
+        _save_rows(repository, transaction, plan.rows, row_tree, touched, verified)
+    else:
+        with repository.transaction() as own:
+            _save_rows(repository, own, plan.rows, row_tree, touched, verified)
+    size_bytes = sum(write.entry.size_bytes for write in plan.writes)
+    return CheckoutResult(len(plan.writes), len(plan.deletes), unchanged, size_bytes)
+
+
+def _with_parents(directories: Iterable[str]) -> set[str]:
+    found = {""}
+    for directory in directories:
+        while directory and directory not in found:
+            found.add(directory)
+            directory = parent_of(directory)
+    return found
+
+
+class _Application:
+    """Carries a plan out; collects (stats, entry) of files in whose stats any later change will show."""
+
+    def __init__(self, repository: Repository, plan: Plan, progress: Progress | None) -> None:
+        self._repository = repository
+        self._objects = repository.objects
+        self._plan = plan
+        self._verified = dict(plan.present)
+        self._progress = progress
+        self._written = 0
+        self._path = ""
+
+    def run(self) -> dict[str, tuple[Stats, Entry]]:
+        plan = self._plan
+        if not (plan.deletes or plan.writes or plan.submodules or plan.replace or plan.clear):
+            return self._verified
+        try:
+            with Writer(self._repository) as writer:
+                self._make_room(writer)
+                for path in plan.submodules:
+                    self._path = path
+                    writer.make_directory(path)
+                self._write_all(writer)
+        except OSError as error:
+            raise self._failure(error) from error
+        return self._verified
+
+    def _make_room(self, writer: Writer) -> None:
+        plan = self._plan
+        for path, seen in plan.deletes:
+            self._path = path
+            self._verified.pop(path, None)
+            writer.delete(path, seen)
+        for path in plan.clear:
+            self._path = path
+            writer.clear_tree(path)
+        needed = _with_parents(parent_of(write.path) for write in plan.writes) | set(plan.submodules)
+        # A directory may be needed only to be emptied: what is to become a file is not needed as a directory.
+        writer.remove_empty((parent_of(path) for path, _ in plan.deletes), needed)
+        for path in plan.replace:
+            self._path = path
+            try:
+                writer.remove_empty_tree(path)
+            except (FileNotFoundError, NotADirectoryError):
+                pass
+
+    def _write_all(self, writer: Writer) -> None:
+        writes = self._plan.writes
+        meter = Meter(
+            self._progress, "writing files", len(writes), sum(write.entry.size_bytes for write in writes)
+        )
+        by_blob: dict[bytes, list[Write]] = {}
+        large: list[Write] = []
+        for write in writes:
+            entry = write.entry
+            if entry.kind == SYMLINK:
+                self._path = write.path
+                self._note(write, writer.link(write.path, self._plan.links[entry.id], write.seen))
+                meter.add_bytes(entry.size_bytes)
+                meter.add_file()
+            elif entry.kind in CHUNKED_KINDS:
+                large.append(write)
+            else:
+                by_blob.setdefault(entry.id, []).append(write)
+        for _, object_id, record in self._objects.iter_records(
+            [(Kind.BLOB, object_id) for object_id in by_blob]
+        ):
+            data = self._decode(object_id, record)
+            for write in by_blob[object_id]:
+                self._path = write.path
+                if len(data) != write.entry.size_bytes:
+                    raise _wrong_size(write)
+                self._note(write, writer.write(write.path, write.entry, (data,), write.seen))
+                meter.add_bytes(len(data))
+                meter.add_file()
+        for write in large:
+            self._path = write.path
+            self._note(
+                write, writer.write(write.path, write.entry, self._iter_content(write, meter), write.seen)
+            )
+            meter.add_file()
+
+    def _decode(self, object_id: bytes, record: Record) -> bytes:
+        if record.base is None:
+            try:
+                data = decode_object(record)
+                if hash_bytes(data) == object_id:
+                    return data
+            except InvalidData:
+                pass
+        # On a base, or damaged: then this says so.
+        return self._objects.load(Kind.BLOB, object_id)
+
+    def _iter_content(self, write: Write, meter: Meter) -> Iterator[bytes]:
+        size_bytes = 0
+        for piece in self._objects.open_file(write.entry.kind, write.entry.id):
+            yield piece
+            size_bytes += len(piece)
+            meter.add_bytes(len(piece))
+        if size_bytes != write.entry.size_bytes:
+            raise _wrong_size(write)
+
+    def _note(self, write: Write, stats: Stats | None) -> None:
+        self._written += 1
+        if stats is not None:
+            self._verified[write.path] = (stats, write.entry)
+        else:
+            self._verified.pop(write.path, None)
+
+    def _failure(self, error: OSError) -> MuseError:
+        cause = os_failure(error, self._path)
+        total = len(self._plan.writes)
+        details = {"path": self._path, "written": self._written, "total": total}
+        hint = "what was written stays; run the command again when the cause is gone"
+        message = f"{cause.message} ({self._written} of {total} files were written)"
+        code = "disk-full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else cause.code
+        return Environment(code, message, hint=hint, retry=True, details=details)
+
+
+def _wrong_size(write: Write) -> InvalidData:
+    return InvalidData(
+        "bad-object",
+        f'the tree says that "{write.path}" has {write.entry.size_bytes} bytes, its content has another size',
+        details={"path": write.path},
+    )
+
+
+def _save_rows(
+    repository: Repository,
+    transaction: Transaction,
+    rows: dict[str, bytes],
+    tree_id: bytes | None,
+    touched: set[str],
+    verified: dict[str, tuple[Stats, Entry]],
+) -> None:
+    """Write the rows of the directories that were touched, for the tree that is there now."""
+    load = repository.objects.load
+    cache = repository.stat_cache
+    present: set[str] = set()
+    pending = [] if tree_id is None else [("", tree_id)]
+    while pending:
+        path, directory_id = pending.pop()
+        present.add(path)
+        old = decode_row(rows.get(path))
+        entries = list(iter_entries(load, directory_id))
+        trusted: dict[str, Stats] = {}
+        for entry in entries:
+            name = entry.name
+            inner = join(path, name)
+            if entry.kind == DIRECTORY:
+                if inner in touched:
+                    pending.append((inner, entry.id))
+                continue
+            found = verified.get(inner)
+            if found is not None:
+                stats, written = found
+                if written.id == entry.id and written.kind == entry.kind and stats[1] == entry.size_bytes:
+                    trusted[name] = stats
+            elif old is not None and name in old.stats:
+                known = old.find_entry(name)
+                if known is not None and known.id == entry.id and known.kind == entry.kind:
+                    trusted[name] = old.stats[name]
+        ignored = old.ignored if old is not None else ()
+        key = old.rules_key if old is not None else bytes(16)
+        cache.save_directory(
+            transaction, path, encode_row(directory_id, entries, trusted, key, sorted(ignored))
+        )
+    for path in touched - present:
+        if path in rows:
+            cache.forget_directory(transaction, path)

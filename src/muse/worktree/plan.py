@@ -1,0 +1,315 @@
+"""What a checkout would do, worked out and checked before anything is touched."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from muse.errors import Conflict, InvalidData, MuseError
+from muse.history.directory import iter_entries
+from muse.history.treediff import Change
+from muse.objects.ids import Kind
+from muse.objects.names import check_collisions
+from muse.objects.tree import CHUNKED_KINDS, DIRECTORY, SUBMODULE, SYMLINK, Entry
+from muse.store.failure import os_failure
+from muse.store.repository import Repository
+from muse.worktree.paths import METADATA_NAMES, check_writable_path, join, parent_of
+from muse.worktree.reading import Load, digest_file, digest_of, kind_of_mode
+from muse.worktree.statrow import StatRow, Stats, decode_row, stats_of
+from muse.worktree.status import is_executable, same_class
+
+MAX_LINK_BYTES = 4095
+SHOWN_PATHS = 100
+
+_IS_DIRECTORY, _IS_ABSENT = True, False
+
+
+class Write(NamedTuple):
+    """A path to be written; `seen` is what stood there when it was checked, None for nothing."""
+
+    path: str
+    entry: Entry
+    seen: Stats | None
+
+
+class Plan(NamedTuple):
+    """`clear` are directories to be removed with all they hold, `replace` those that `deletes` leave empty.
+
+    `links` are the targets of all symlinks to be written. `present` are paths that have the wanted content
+    already.
+    """
+
+    deletes: list[tuple[str, Stats]]
+    writes: list[Write]
+    submodules: list[str]
+    clear: list[str]
+    replace: list[str]
+    links: dict[bytes, bytes]
+    present: dict[str, tuple[Stats, Entry]]
+    rows: dict[str, bytes]
+
+
+class Planner:
+    """Compares changes with what is on disk; `force` overwrites what differs from both sides.
+
+    With `clear_directories` a directory in the way of a file is removed with everything in it, unless there
+    is a repository in it.
+    """
+
+    def __init__(self, repository: Repository, *, force: bool, clear_directories: bool) -> None:
+        self._load: Load = repository.objects.load
+        self._objects = repository.objects
+        self._root = str(repository.work_dir)
+        self._rows = repository.stat_cache.load_all()
+        self._decoded: dict[str, StatRow | None] = {}
+        self._places: dict[str, bool] = {"": _IS_DIRECTORY}
+        self._blocked: set[str] = set()
+        self._force = force
+        self._clear_directories = clear_directories
+        self._conflicts: list[str] = []
+        self._deletes: dict[str, Stats] = {}
+        self._writes: list[Write] = []
+        self._submodules: list[str] = []
+        self._in_the_way: list[str] = []
+        self._clear: list[str] = []
+        self._replace: list[str] = []
+        self._present: dict[str, tuple[Stats, Entry]] = {}
+
+    def plan(self, changes: Iterable[Change]) -> Plan:
+        """Check all changes; raises `would-overwrite`, `bad-path`, `bad-object`, `missing-object`."""
+        obstacles: set[str] = set()
+        for change in changes:
+            check_writable_path(change.path)
+            if change.new is None:
+                self._plan_delete(change.path, change.old)
+            else:
+                blocked = self._find_blocked(parent_of(change.path))
+                if blocked is not None:
+                    obstacles.add(blocked)
+                self._plan_write(change.path, change.old, change.new)
+        self._plan_obstacles(obstacles)
+        for path in self._in_the_way:
+            self._plan_directory_in_the_way(path)
+        if self._conflicts:
+            raise would_overwrite(sorted(set(self._conflicts)))
+        return Plan(
+            list(self._deletes.items()),
+            self._writes,
+            self._submodules,
+            self._clear,
+            self._replace,
+            self._load_links(),
+            self._present,
+            self._rows,
+        )
+
+    # ---- one path
+
+    def _plan_delete(self, path: str, old: Entry | None) -> None:
+        stats = self._look(path)
+        if stats is None:
+            return
+        if stat.S_ISDIR(stats[0]):
+            if old is not None and old.kind == SUBMODULE:
+                self._replace.append(path)  # goes if it is empty
+            return  # somebody's own folder stands where the file was: not ours to remove
+        if self._force or (old is not None and self._is(path, stats, old)):
+            self._deletes[path] = stats
+        else:
+            self._conflicts.append(path)
+
+    def _plan_write(self, path: str, old: Entry | None, new: Entry) -> None:
+        stats = self._look(path)
+        if new.kind == SUBMODULE:
+            self._plan_submodule(path, old, stats)
+        elif stats is None:
+            self._writes.append(Write(path, new, None))
+        elif stat.S_ISDIR(stats[0]):
+            self._in_the_way.append(path)
+            self._writes.append(Write(path, new, None))
+        elif self._is(path, stats, new):
+            self._present.setdefault(path, (stats, new))
+        elif self._force or (old is not None and self._is(path, stats, old)):
+            self._writes.append(Write(path, new, stats))
+        else:
+            self._conflicts.append(path)
+
+    def _plan_submodule(self, path: str, old: Entry | None, stats: Stats | None) -> None:
+        self._submodules.append(path)
+        if stats is None or stat.S_ISDIR(stats[0]):
+            return
+        if self._force or (old is not None and self._is(path, stats, old)):
+            self._deletes[path] = stats
+        else:
+            self._conflicts.append(path)
+
+    # ---- what is in the way
+
+    def _plan_obstacles(self, obstacles: set[str]) -> None:
+        """Files and links that stand where a directory has to be."""
+        for path in obstacles:
+            if path in self._deletes or path in self._conflicts:
+                continue
+            stats = self._look(path)
+            if self._force and stats is not None:
+                self._deletes[path] = stats
+            else:
+                self._conflicts.append(path)
+
+    def _plan_directory_in_the_way(self, path: str) -> None:
+        """A directory where a file has to be: it may go if every file in it goes anyway."""
+        others = []
+        for found in self._iter_disk(path):
+            if found.rpartition("/")[2] in METADATA_NAMES:
+                self._conflicts.append(found)
+                return
+            if found not in self._deletes:
+                others.append(found)
+        if not others:
+            self._replace.append(path)
+        elif self._clear_directories:
+            self._clear.append(path)
+        else:
+            self._conflicts += others
+
+    def _iter_disk(self, path: str) -> Iterator[str]:
+        try:
+            with os.scandir(f"{self._root}/{path}") as found:
+                entries = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in found)
+        except OSError as error:
+            raise os_failure(error, path) from error
+        for name, is_directory in entries:
+            if is_directory and name not in METADATA_NAMES:
+                yield from self._iter_disk(f"{path}/{name}")
+            else:
+                yield f"{path}/{name}"
+
+    # ---- looking
+
+    def _find_blocked(self, directory: str) -> str | None:
+        """Return the nearest parent that is there and is no directory."""
+        while directory:
+            if self._place(directory):
+                return None
+            if directory in self._blocked:
+                return directory
+            directory = parent_of(directory)
+        return None
+
+    def _place(self, directory: str) -> bool:
+        """Say whether this is a directory on disk, reached without following a link."""
+        known = self._places.get(directory)
+        if known is not None:
+            return known
+        place = _IS_ABSENT
+        if self._place(parent_of(directory)):
+            try:
+                mode = os.lstat(f"{self._root}/{directory}").st_mode
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                raise os_failure(error, directory) from error
+            else:
+                place = stat.S_ISDIR(mode)
+                if not place:
+                    self._blocked.add(directory)
+        self._places[directory] = place
+        return place
+
+    def _look(self, path: str) -> Stats | None:
+        if not self._place(parent_of(path)):
+            return None
+        try:
+            return stats_of(os.lstat(f"{self._root}/{path}"))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise os_failure(error, path) from error
+
+    def _is(self, path: str, stats: Stats, entry: Entry) -> bool:
+        """Say whether the file on disk is what the entry says: content, type and executable bit."""
+        kind = kind_of_mode(stats[0])
+        if kind is None or entry.kind in (DIRECTORY, SUBMODULE) or not same_class(kind, entry):
+            return False
+        if kind != SYMLINK and (
+            stats[1] != entry.size_bytes or is_executable(kind) != is_executable(entry.kind)
+        ):
+            return False
+        directory, _, name = path.rpartition("/")
+        row = self._row(directory)
+        if row is not None and row.stats.get(name) == stats:
+            known = row.find_entry(name)
+            if known is not None and known.kind == entry.kind:
+                return known.id == entry.id
+        try:
+            digest, read = digest_file(f"{self._root}/{path}", path, kind)
+        except MuseError:
+            return False  # being written, or unreadable: not ours to overwrite
+        if read.stats != stats or digest != digest_of(entry, self._load):
+            return False
+        if read.trusted:
+            self._present[path] = (stats, entry)
+        return True
+
+    def _row(self, directory: str) -> StatRow | None:
+        if directory not in self._decoded:
+            self._decoded[directory] = decode_row(self._rows.get(directory))
+        return self._decoded[directory]
+
+    # ---- what will be written
+
+    def _load_links(self) -> dict[bytes, bytes]:
+        """Load the targets of all links to be written, and see that all other content is there."""
+        links: dict[bytes, bytes] = {}
+        wanted: dict[Kind, set[bytes]] = {Kind.BLOB: set(), Kind.CHUNKS: set()}
+        for write in self._writes:
+            entry = write.entry
+            if entry.kind == SYMLINK:
+                links[entry.id] = self._load_link(write.path, entry)
+            else:
+                wanted[Kind.CHUNKS if entry.kind in CHUNKED_KINDS else Kind.BLOB].add(entry.id)
+        for kind, ids in wanted.items():
+            for object_id in self._objects.find_missing(kind, ids):
+                self._load(kind, object_id)  # raises `missing-object`
+        return links
+
+    def _load_link(self, path: str, entry: Entry) -> bytes:
+        if not 0 < entry.size_bytes <= MAX_LINK_BYTES:
+            raise InvalidData("bad-object", f'"{path}" is a link whose target is empty or too long')
+        target = self._load(Kind.BLOB, entry.id)
+        if len(target) != entry.size_bytes or b"\0" in target:
+            raise InvalidData("bad-object", f'"{path}" is a link to something that no link can name')
+        return target
+
+
+def would_overwrite(paths: list[str]) -> Conflict:
+    """Make the error for files that hold work of somebody's."""
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    shown = ", ".join(f'"{path}"' for path in paths[:3])
+    return Conflict(
+        "would-overwrite",
+        f"uncommitted work would be overwritten: {shown}{more}",
+        hint="commit it or move it away; --force overwrites it",
+        details={"paths": paths[:SHOWN_PATHS], "count": len(paths)},
+    )
+
+
+def confuses_names(repository: Repository) -> bool:
+    """Say whether the work tree's file system takes names that differ by case for the same."""
+    try:
+        upper = os.stat(repository.work_dir / ".MUSE")
+    except OSError:
+        return False
+    return os.path.samestat(upper, os.stat(repository.muse_dir))
+
+
+def check_tree_collisions(load: Load, tree_id: bytes, directories: set[str], path: str = "") -> None:
+    """Raise `name-collision` if names of these directories of a tree cannot stand side by side."""
+    entries = list(iter_entries(load, tree_id))
+    check_collisions(entry.name for entry in entries)
+    for entry in entries:
+        inner = join(path, entry.name)
+        if entry.kind == DIRECTORY and inner in directories:
+            check_tree_collisions(load, entry.id, directories, inner)

@@ -1,0 +1,154 @@
+"""Rows of the stat cache: what a directory looked like when its files were known to be those of a tree.
+
+A row says: the directory with the tree `tree_id` was on disk, and these of its files had these stats while
+their content was the tree's. It is a fact that stays true, so an old or unwanted row is never wrong, only
+useless. Stored one per directory (docs/formats/local-store.md, "Stat cache").
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable, Iterable
+from itertools import starmap
+from operator import attrgetter
+
+from muse.objects.ids import ID_BYTES
+from muse.objects.tree import DIRECTORY, SUBMODULE, Entry
+
+Stats = tuple[int, int, int, int, int]
+"""mode, size, mtime in ns, ctime in ns, inode: when none of them changed, the content has not."""
+
+stats_of: Callable[[os.stat_result], Stats] = attrgetter(
+    "st_mode", "st_size", "st_mtime_ns", "st_ctime_ns", "st_ino"
+)
+
+VERSION = 1
+_HEADER = struct.Struct("<B32s16sIII")
+_STATS = struct.Struct("<QQqqQ")
+
+RACY_NS = 100_000_000
+"""Time stamps of files move in steps of up to 10 ms (the kernel's tick), more on network file systems."""
+RACY_COARSE_NS = 2_000_000_000
+"""FAT counts in steps of two seconds."""
+
+
+def is_settled(stats: Stats, read_at_ns: int) -> bool:
+    """Say whether any later change must show in the stats, for a file read at `read_at_ns`.
+
+    A file written twice within one step of the clock has the same time stamp and perhaps the same size after
+    both; if it was read in between, its stats say "unchanged" for ever. So stats count only when the file was
+    last modified clearly before it was read. They count as well when the inode changed after the content did
+    (mtime before ctime, by the file system's own clock): whatever is written later gets an mtime not before
+    that ctime. Checkout makes its files so.
+    """
+    mtime_ns = stats[2]
+    if mtime_ns % 1_000_000_000 == 0:
+        return mtime_ns + RACY_COARSE_NS <= read_at_ns
+    return mtime_ns < stats[3] or mtime_ns + RACY_NS <= read_at_ns
+
+
+def unknown_stats(size_bytes: int) -> Stats:
+    """Stats that no file has: the content must be looked at."""
+    return (0, size_bytes, 0, 0, 0)
+
+
+class StatRow:
+    """A decoded row. `stats` maps files to their stats, `ignored` are names left out under `rules_key`."""
+
+    __slots__ = (
+        "_ids",
+        "_index",
+        "_kinds",
+        "_names",
+        "directories",
+        "ignored",
+        "rules_key",
+        "stats",
+        "tree_id",
+    )
+
+    def __init__(self, data: bytes) -> None:
+        version, self.tree_id, self.rules_key, files, others, ignored = _HEADER.unpack_from(data)
+        if version != VERSION:
+            raise ValueError("a row of another version")
+        total = files + others
+        kind_start = _HEADER.size + files * _STATS.size
+        id_start = kind_start + total
+        name_start = id_start + total * ID_BYTES
+        names = data[name_start:].decode("utf-8", "surrogateescape").split("\0") if total + ignored else []
+        if len(names) != total + ignored:
+            raise ValueError("a row with more or fewer names than it says")
+        self.stats: dict[str, Stats] = dict(
+            zip(names, _STATS.iter_unpack(data[_HEADER.size : kind_start]), strict=False)
+        )
+        self._names = names
+        self._kinds = data[kind_start:id_start].decode("ascii")
+        self._ids = data[id_start:name_start]
+        self._index: dict[str, int] | None = None
+        self.directories = {names[i] for i in range(files, total)}
+        self.ignored = frozenset(names[total:])
+
+    def id_of(self, name: str) -> bytes:
+        return self._id_at(self._position(name))
+
+    def kind_of(self, name: str) -> str:
+        return self._kinds[self._position(name)]
+
+    def find_entry(self, name: str) -> Entry | None:
+        """Return the tree's entry; for a directory without its totals, which are not kept here."""
+        if name not in self.stats and name not in self.directories:
+            return None
+        size = self.stats[name][1] if name in self.stats else 0
+        position = self._position(name)
+        return Entry(name, self._kinds[position], self._id_at(position), size)
+
+    def names(self) -> Iterable[str]:
+        """All names of the tree."""
+        yield from self.stats
+        yield from self.directories
+
+    def _position(self, name: str) -> int:
+        if self._index is None:
+            self._index = {name: i for i, name in enumerate(self._names[: len(self._kinds)])}
+        return self._index[name]
+
+    def _id_at(self, position: int) -> bytes:
+        return self._ids[position * ID_BYTES : (position + 1) * ID_BYTES]
+
+
+def decode_row(data: bytes | None) -> StatRow | None:
+    """Decode a row; None when there is none or it cannot be understood, which only costs time."""
+    if data is None:
+        return None
+    try:
+        return StatRow(data)
+    except (struct.error, ValueError):
+        return None
+
+
+def encode_row(
+    tree_id: bytes,
+    entries: Iterable[Entry],
+    stats: dict[str, Stats],
+    rules_key: bytes,
+    ignored: Iterable[str] = (),
+) -> bytes:
+    """Encode the row of a directory with these entries; a file without `stats` gets such as no file has."""
+    files: list[Entry] = []
+    others: list[Entry] = []
+    for entry in entries:
+        (others if entry.kind == DIRECTORY or entry.kind == SUBMODULE else files).append(entry)
+    left_out = list(ignored)
+    every = files + others
+    get = stats.get
+    rows = [get(entry.name) or unknown_stats(entry.size_bytes) for entry in files]
+    return b"".join(
+        (
+            _HEADER.pack(VERSION, tree_id, rules_key, len(files), len(others), len(left_out)),
+            *starmap(_STATS.pack, rows),
+            "".join([entry.kind for entry in every]).encode("ascii"),
+            *[entry.id for entry in every],
+            "\0".join([*[entry.name for entry in every], *left_out]).encode("utf-8", "surrogateescape"),
+        )
+    )

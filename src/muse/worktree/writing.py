@@ -1,0 +1,240 @@
+"""Writing the user's files: each whole or not at all, and never through a link.
+
+Directories are opened one below the other and not followed when they are links, so whatever a tree says and
+whoever swaps a directory for a link meanwhile, nothing outside of the work tree is written. A file is made in
+`.muse/tmp` and moved to its place: a crash leaves no half file and nothing foreign in the user's folders.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+from types import TracebackType
+
+from muse.errors import Conflict
+from muse.objects.tree import CHUNKED_EXECUTABLE, EXECUTABLE, Entry
+from muse.store.repository import Repository
+from muse.worktree.paths import parent_of
+from muse.worktree.plan import would_overwrite
+from muse.worktree.statrow import Stats, is_settled, stats_of
+
+OPEN_DIRECTORIES = 100
+"""A process may have 256 open files on some systems."""
+LEFT_OVER_S = 86_400.0
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_BLOCKED = {errno.ENOTDIR, errno.ELOOP}
+_IN_USE = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EBUSY, errno.EINVAL, errno.ELOOP}
+
+
+class Writer:
+    """Changes the files of one work tree; use it in a `with` block. Paths are slash paths from its root.
+
+    Every method raises `OSError` as it comes, and `would-overwrite` when a path is not as it was seen before.
+    """
+
+    def __init__(self, repository: Repository) -> None:
+        self._root = os.open(repository.work_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._open: OrderedDict[str, int] = OrderedDict()
+        self._made: set[str] = set()
+        self._foreign: set[str] = set()
+        """Directories on another file system than `.muse`: their files are made in place."""
+        self._name = f"checkout-{os.getpid()}"
+        try:
+            repository.temporary_dir.mkdir(exist_ok=True)
+            self._temporary = os.open(repository.temporary_dir, _DIRECTORY)
+        except BaseException:
+            os.close(self._root)
+            raise
+        self._device = os.fstat(self._temporary).st_dev
+        self._remove_left_overs()
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for fd in (*self._open.values(), self._temporary, self._root):
+            os.close(fd)
+        self._open.clear()
+
+    def _remove_left_overs(self) -> None:
+        """Remove what a killed checkout left; a running one's file is younger than a day."""
+        with os.scandir(self._temporary) as found:
+            for entry in found:
+                if not entry.name.startswith("checkout-"):
+                    continue
+                age_s = time.time() - entry.stat(follow_symlinks=False).st_mtime
+                if entry.name == self._name or age_s > LEFT_OVER_S:
+                    os.unlink(entry.name, dir_fd=self._temporary)
+
+    # ---- directories
+
+    def open_directory(self, path: str, *, make: bool) -> int:
+        """Return a descriptor of a directory, valid until the next call; `make` it and its parents."""
+        if not path:
+            return self._root
+        fd = self._open.get(path)
+        if fd is not None:
+            self._open.move_to_end(path)
+            return fd
+        parent, _, name = path.rpartition("/")
+        above = self.open_directory(parent, make=make)
+        try:
+            fd = os.open(name, _DIRECTORY, dir_fd=above)
+        except FileNotFoundError:
+            if not make:
+                raise
+            os.mkdir(name, dir_fd=above)
+            fd = os.open(name, _DIRECTORY, dir_fd=above)
+            self._made.add(path)
+        except OSError as error:
+            if error.errno in _BLOCKED:
+                raise would_overwrite([path]) from error
+            raise
+        self._open[path] = fd
+        if os.fstat(fd).st_dev != self._device:
+            self._foreign.add(path)
+        if len(self._open) > OPEN_DIRECTORIES:
+            os.close(self._open.popitem(last=False)[1])
+        return fd
+
+    def remove_empty(self, paths: Iterable[str], keep: set[str]) -> None:
+        """Remove these directories where they are empty, then parents that become so; not those to `keep`."""
+        waiting = {path for path in paths if path}
+        while waiting:
+            path = max(waiting, key=lambda path: path.count("/"))
+            waiting.discard(path)
+            if path in keep:
+                continue
+            fd = self._open.pop(path, None)
+            if fd is not None:
+                os.close(fd)
+            parent, _, name = path.rpartition("/")
+            try:
+                os.rmdir(name, dir_fd=self.open_directory(parent, make=False))
+            except Conflict:
+                continue
+            except OSError as error:
+                if error.errno in _IN_USE:
+                    continue
+                raise
+            if parent:
+                waiting.add(parent)
+
+    def remove_empty_tree(self, path: str) -> None:
+        """Remove a directory that holds nothing but directories; leaves it alone if there is more."""
+        below = []
+        pending = [path]
+        while pending:
+            directory = pending.pop()
+            below.append(directory)
+            with os.scandir(self.open_directory(directory, make=False)) as found:
+                pending += [
+                    f"{directory}/{entry.name}" for entry in found if entry.is_dir(follow_symlinks=False)
+                ]
+        self.remove_empty(below, {parent_of(path)})
+
+    def clear_tree(self, path: str) -> None:
+        """Remove a directory with everything in it; follows no link."""
+        import shutil
+
+        for known in [known for known in self._open if known == path or known.startswith(f"{path}/")]:
+            os.close(self._open.pop(known))
+        parent, _, name = path.rpartition("/")
+        shutil.rmtree(name, dir_fd=self.open_directory(parent, make=False))
+
+    # ---- files
+
+    def delete(self, path: str, seen: Stats) -> None:
+        """Delete a file or link, if it still is the one that was seen."""
+        parent, _, name = path.rpartition("/")
+        try:
+            fd = self.open_directory(parent, make=False)
+            self._check_unchanged(fd, path, name, seen)
+            os.unlink(name, dir_fd=fd)
+        except FileNotFoundError:
+            pass
+
+    def write(self, path: str, entry: Entry, pieces: Iterable[bytes], seen: Stats | None) -> Stats | None:
+        """Write a file, replacing the one seen; returns its stats if any later change will show in them."""
+        executable = entry.kind in (EXECUTABLE, CHUNKED_EXECUTABLE)
+        parent, _, name = path.rpartition("/")
+        directory = self.open_directory(parent, make=True)
+        folder, temporary = self._place_for(parent, directory)
+        fd = os.open(temporary, _CREATE, 0o777 if executable else 0o666, dir_fd=folder)
+        try:
+            try:
+                for piece in pieces:
+                    _write_all(fd, piece)
+                # One nanosecond before the time at which it is moved into place: see `is_settled`.
+                mtime_ns = os.fstat(fd).st_mtime_ns - 1
+                os.utime(fd, ns=(mtime_ns, mtime_ns))
+            finally:
+                os.close(fd)
+            return self._move(folder, temporary, parent, path, name, seen)
+        except BaseException:
+            _unlink_quietly(temporary, folder)
+            raise
+
+    def link(self, path: str, target: bytes, seen: Stats | None) -> Stats | None:
+        """Make a symlink, replacing what was seen; its target is taken as it is."""
+        parent, _, name = path.rpartition("/")
+        directory = self.open_directory(parent, make=True)
+        folder, temporary = self._place_for(parent, directory)
+        os.symlink(target, os.fsencode(temporary), dir_fd=folder)
+        try:
+            mtime_ns = os.stat(temporary, dir_fd=folder, follow_symlinks=False).st_mtime_ns - 1
+            if os.utime in os.supports_follow_symlinks:
+                os.utime(temporary, ns=(mtime_ns, mtime_ns), dir_fd=folder, follow_symlinks=False)
+            return self._move(folder, temporary, parent, path, name, seen)
+        except BaseException:
+            _unlink_quietly(temporary, folder)
+            raise
+
+    def make_directory(self, path: str) -> None:
+        self.open_directory(path, make=True)
+
+    def _place_for(self, parent: str, directory: int) -> tuple[int, str]:
+        """Where to make a file before it is moved: a move works within one file system only."""
+        if parent in self._foreign:
+            return directory, f".muse-{self._name}"
+        return self._temporary, self._name
+
+    def _move(
+        self, folder: int, temporary: str, parent: str, path: str, name: str, seen: Stats | None
+    ) -> Stats | None:
+        # Reading the content may have opened nothing, but a long list of pieces is no place to keep a
+        # descriptor.
+        directory = self.open_directory(parent, make=True)
+        if parent not in self._made:
+            self._check_unchanged(directory, path, name, seen)
+        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=directory)
+        stats = stats_of(os.stat(name, dir_fd=directory, follow_symlinks=False))
+        return stats if is_settled(stats, 0) else None
+
+    def _check_unchanged(self, directory: int, path: str, name: str, seen: Stats | None) -> None:
+        try:
+            now = stats_of(os.stat(name, dir_fd=directory, follow_symlinks=False))
+        except FileNotFoundError:
+            now = None
+        if now is not None and now != seen:
+            raise would_overwrite([path])
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    written = os.write(fd, data)
+    while written < len(data):
+        written += os.write(fd, memoryview(data)[written:])
+
+
+def _unlink_quietly(name: str, directory: int) -> None:
+    try:
+        os.unlink(name, dir_fd=directory)
+    except OSError:
+        pass
