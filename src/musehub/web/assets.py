@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from litestar import Response, get
+from litestar.params import FromPath
 
 from muse.errors import NotFound
 from musehub.web.page import ICON_NAME, SECURITY_HEADERS, STYLE_NAME, static_file
@@ -13,7 +14,7 @@ _HEADERS = {**SECURITY_HEADERS, "cache-control": "public, max-age=31536000, immu
 
 
 @get("/static/{file_name:str}", sync_to_thread=False)
-def static(file_name: str) -> Response[bytes]:
+def static(file_name: FromPath[str]) -> Response[bytes]:
     """One of the files that pages name."""
     if file_name not in _TYPES:
         raise NotFound("page-not-found", "there is nothing at this address")

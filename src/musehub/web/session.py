@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from litestar.datastructures import Cookie
+from litestar.di import NamedDependency
 
 from muse.errors import AccessDenied
 from musehub.accounts.actor import ANONYMOUS, Actor
@@ -30,7 +31,12 @@ FORM_FIELD = "form_token"
 _FORM_TTL = timedelta(hours=12)
 
 
-async def provide_visit(request: AnyRequest, accounts: Accounts, settings: Settings, clock: Clock) -> Visit:
+async def provide_visit(
+    request: AnyRequest,
+    accounts: NamedDependency[Accounts],
+    settings: NamedDependency[Settings],
+    clock: NamedDependency[Clock],
+) -> Visit:
     """The dependency `visit` of every page.
 
     A session that has ended is nobody; a wrong Authorization header is an error, as in the API.

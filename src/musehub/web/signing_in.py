@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Response, get, post
+from litestar.di import NamedDependency
 from litestar.response import Redirect
 
 from muse.errors import AccessDenied, LimitReached, MuseError
@@ -24,7 +25,7 @@ from musehub.web.session import (
 
 
 @get("/login")
-async def show_login(request: AnyRequest, visit: Visit) -> Response[Any]:
+async def show_login(request: AnyRequest, visit: NamedDependency[Visit]) -> Response[Any]:
     """The form; whoever is signed in already goes on."""
     target = safe_target(request.query_params.get("next"))
     if not visit.actor.is_anonymous:
@@ -33,7 +34,12 @@ async def show_login(request: AnyRequest, visit: Visit) -> Response[Any]:
 
 
 @post("/login", status_code=200)
-async def log_in(request: AnyRequest, visit: Visit, accounts: Accounts, settings: Settings) -> Response[Any]:
+async def log_in(
+    request: AnyRequest,
+    visit: NamedDependency[Visit],
+    accounts: NamedDependency[Accounts],
+    settings: NamedDependency[Settings],
+) -> Response[Any]:
     """Check name and password; failures are counted per name and per address, as those of the API."""
     form = await request.form()
     target = safe_target(form.get("next"))
@@ -49,7 +55,9 @@ async def log_in(request: AnyRequest, visit: Visit, accounts: Accounts, settings
 
 
 @post("/logout", status_code=200)
-async def log_out(request: AnyRequest, visit: Visit, accounts: Accounts) -> Response[Any]:
+async def log_out(
+    request: AnyRequest, visit: NamedDependency[Visit], accounts: NamedDependency[Accounts]
+) -> Response[Any]:
     """End the session on the hub, not only in this browser."""
     if visit.actor.is_anonymous:
         return _redirect("/")
