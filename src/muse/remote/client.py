@@ -246,9 +246,9 @@ class HubClient:
                 f'"{self.origin}" answers that it is somewhere else',
                 hint=f"use the address it names: {place}" if place else None,
             )
-        error = _parse_json(answer.read_all(MAX_ERROR_BYTES), answer)
+        error = (_parse_json(answer.read_all(MAX_ERROR_BYTES), answer) or {}).get("error")
         failure: MuseError
-        if error is not None and isinstance(error.get("code"), str):
+        if isinstance(error, dict) and isinstance(error.get("code"), str):
             failure = from_json(error)
         elif status == 429:
             failure = LimitReached("busy", f'"{self.origin}" takes no more requests right now', retry=True)

@@ -38,8 +38,9 @@ def in_turn(*answers: Handler) -> Handler:
 
 def test_what_the_hub_explains_is_raised_as_it_is() -> None:
     error = NotFound("repository-not-found", "no such repository", hint="look", details={"may_create": True})
+    script = in_turn(lambda peer: answer_json(peer, {"error": error.to_json()}, 404))
     with (
-        serve_script(in_turn(lambda peer: answer_json(peer, error.to_json(), 404))) as server,
+        serve_script(script) as server,
         make_client(server) as hub,
     ):
         with pytest.raises(NotFound) as caught:
@@ -48,9 +49,9 @@ def test_what_the_hub_explains_is_raised_as_it_is() -> None:
 
 
 def test_a_busy_hub_is_asked_again_after_the_pause_it_wants() -> None:
-    busy = LimitReached("busy", "full", retry=True).to_json()
+    busy = LimitReached("busy", "full", retry=True)
     script = in_turn(
-        lambda peer: answer_json(peer, busy, 429, retry_after="3"),
+        lambda peer: answer_json(peer, {"error": busy.to_json()}, 429, retry_after="3"),
         lambda peer: peer.answer(503, b"<html>", content_type="text/html"),
         lambda peer: answer_json(peer, {"fine": True}),
     )
@@ -72,7 +73,7 @@ def test_a_busy_hub_is_asked_again_after_the_pause_it_wants() -> None:
         (429, b"slow down", "busy", True),
         (500, b"oops", "remote-error", True),
         (502, b"<html>", "remote-error", True),
-        (418, b'{"code": "tea-time", "message": "short and stout"}', "remote-error", False),
+        (418, b'{"error": {"code": "tea-time", "message": "short and stout"}}', "remote-error", False),
     ],
 )
 def test_an_answer_of_somebody_else(status: int, body: bytes, code: str, retry: bool) -> None:
@@ -180,8 +181,9 @@ def test_a_hub_that_went_away_is_waited_for() -> None:
 
 
 def test_details_carry_the_pause_of_the_header() -> None:
-    error = LimitReached("too-many-attempts", "wait", details={"left": 0}).to_json()
-    with serve_script(in_turn(lambda peer: answer_json(peer, error, 429, retry_after="60"))) as server:
+    error = LimitReached("too-many-attempts", "wait", details={"left": 0})
+    value = {"error": error.to_json()}
+    with serve_script(in_turn(lambda peer: answer_json(peer, value, 429, retry_after="60"))) as server:
         with make_client(server) as hub, pytest.raises(LimitReached) as caught:
             hub.load_json_once("POST", "/x", {})
         assert caught.value.details == {"left": 0, RETRY_AFTER: 60.0}
