@@ -76,6 +76,12 @@ class Keys:
         async with self._database.read("list keys") as conn:
             return [_to_key(row) for row in await queries.list_keys(conn, user_id)]
 
+    async def find_owner(self, public_key: bytes) -> str | None:
+        """The name of the user who has that key, if it was not revoked."""
+        async with self._database.read("find key owner") as conn:
+            row = await queries.find_user_by_key(conn, public_key)
+        return str(row["name"]) if row is not None else None
+
     async def revoke(self, user_id: int, key_id: int) -> None:
         """End a key of that user now; raises NotFound("key-not-found")."""
         async with self._database.transaction("revoke key") as conn:

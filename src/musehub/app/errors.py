@@ -54,7 +54,7 @@ def headers_of(error: MuseError) -> dict[str, str]:
 
 
 def error_response(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """The answer, a page for a browser and JSON for all else; Litestar calls this for every exception of a handler."""
+    """A page for a browser, JSON for all else; Litestar calls this for every exception of a handler."""
     known = to_muse_error(error, where=f"{request.method} {request.url.path}")
     status = status_of(known, error)
     if wants_page(request):

@@ -32,6 +32,7 @@ class PushRow(NamedTuple):
     tree_count: int
     blob_count: int
     received_bytes: int
+    user_kind: str = "human"
 
 
 _COLUMNS = (
@@ -46,6 +47,7 @@ _COLUMNS = (
     pushes.c.tree_count,
     pushes.c.blob_count,
     pushes.c.received_bytes,
+    users.c.kind,
 )
 
 

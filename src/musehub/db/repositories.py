@@ -96,8 +96,14 @@ async def list_repositories(
     everything: bool,
     limit: int,
     offset: int,
+    search: str = "",
+    only_id: int | None = None,
 ) -> list[RepositoryRow]:
-    """Those that the user may see, most recently pushed first; `everything` includes what they may not."""
+    """Those that the user may see, their own first, then those pushed last.
+
+    `everything` includes what they may not; `only_id` leaves, of what is not public, that one only;
+    `search` is part of the name, of the owner's name, or of both with a slash between.
+    """
     query = sa.select(*_columns(user_id)).join_from(
         repositories, users, users.c.id == repositories.c.owner_id
     )
@@ -107,11 +113,16 @@ async def list_repositories(
         mine = sa.exists().where(
             collaborators.c.repository_id == repositories.c.id, collaborators.c.user_id == user_id
         )
-        query = query.where(
-            (repositories.c.visibility == "public") | (repositories.c.owner_id == user_id) | mine
-        )
+        theirs = (repositories.c.owner_id == user_id) | mine
+        if only_id is not None:
+            theirs &= repositories.c.id == only_id
+        query = query.where((repositories.c.visibility == "public") | theirs)
+    if search:
+        full_name = users.c.name + "/" + repositories.c.name
+        query = query.where(sa.func.lower(full_name).contains(search.lower(), autoescape=True))
+    own_first = sa.case((repositories.c.owner_id == user_id, 0), else_=1)
     newest = sa.func.coalesce(repositories.c.pushed_at, repositories.c.created_at)
-    query = query.order_by(newest.desc(), repositories.c.id.desc()).limit(limit).offset(offset)
+    query = query.order_by(own_first, newest.desc(), repositories.c.id.desc()).limit(limit).offset(offset)
     return [RepositoryRow(*row) for row in await conn.execute(query)]
 
 
