@@ -273,3 +273,18 @@ async def sum_blobs_by_pack(
         .group_by(blob.c.pack_id, base.c.pack_id)
     )
     return [PackShare(*row) for row in await conn.execute(query)]
+
+
+async def find_blob_places(
+    conn: AsyncConnection, repository_id: int, ids: Sequence[bytes]
+) -> list[tuple[int, int, bytes]]:
+    """(pack id, offset, id) of those of `ids` that are recorded."""
+    if not ids:
+        return []
+    wanted = ids_relation(conn, ids)
+    query = (
+        sa.select(blobs.c.pack_id, blobs.c.offset, blobs.c.id)
+        .join_from(wanted, blobs, blobs.c.id == wanted.c.id)
+        .where(blobs.c.repository_id == repository_id)
+    )
+    return [(row[0], row[1], row[2]) for row in await conn.execute(query)]

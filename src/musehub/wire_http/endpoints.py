@@ -5,10 +5,12 @@ from __future__ import annotations
 from musehub.accounts.service import Accounts
 from musehub.db.engine import Database
 from musehub.db.instants import Clock
+from musehub.fetch.service import FetchService
 from musehub.push.service import PushService
 from musehub.settings import Settings
 from musehub.storage.disk import DiskStore
 from musehub.storage.metering import MeteredStore
+from musehub.wire_http.fetch import FetchEndpoints
 from musehub.wire_http.push import PushEndpoints
 from musehub.wire_http.refs import RefsEndpoint
 from musehub.wire_http.route import RawRoute
@@ -24,4 +26,5 @@ def wire_routes(
         routes += StoreEndpoints(store.inner, settings).routes()
     routes += RefsEndpoint(accounts, database, settings).routes()
     routes += PushEndpoints(accounts, PushService(database, store, settings, clock)).routes()
+    routes += FetchEndpoints(accounts, FetchService(database, store, settings)).routes()
     return routes

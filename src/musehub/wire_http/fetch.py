@@ -1,0 +1,63 @@
+"""The endpoints of fetch; see docs/formats/wire.md."""
+
+from __future__ import annotations
+
+from litestar.types import Receive, Scope, Send
+
+from muse.objects.ids import ID_BYTES
+from muse.wire.fields import Fields
+from muse.wire.parsing import parse_fetch_request
+from musehub.accounts.request import load_request_actor
+from musehub.accounts.service import Accounts
+from musehub.fetch.service import FetchAnswer, FetchService
+from musehub.push.stream import ClientGone
+from musehub.wire_http.answer import FrameAnswer
+from musehub.wire_http.exchange import Exchange
+from musehub.wire_http.route import RawRoute
+
+MAX_REQUEST_BYTES = 4 << 20
+"""20,000 ids and names."""
+MAX_PACKS = 1_000
+
+
+class FetchEndpoints:
+    def __init__(self, accounts: Accounts, service: FetchService) -> None:
+        self._accounts = accounts
+        self._service = service
+        self._settings = service.settings
+
+    def routes(self) -> list[RawRoute]:
+        return [
+            RawRoute("POST", "/{owner}/{name}/fetch", self.fetch),
+            RawRoute("POST", "/{owner}/{name}/fetch/presign", self.presign),
+        ]
+
+    async def fetch(self, scope: Scope, receive: Receive, send: Send, parts: dict[str, str]) -> None:
+        exchange = Exchange(scope, receive, send)
+        actor = await load_request_actor(exchange.scope, self._accounts, self._settings)
+        request = parse_fetch_request(await exchange.read_json(MAX_REQUEST_BYTES))
+        opened = await self._service.open(actor, parts["owner"], parts["name"])
+        work = FetchAnswer(self._service, opened, request)
+        answer = FrameAnswer(exchange, self._settings.heartbeat_s)
+        try:
+            async with answer.heartbeat(lambda: work.progress):
+                await work.run(answer.send)
+            await answer.send_end(work.counts)
+        except ClientGone:
+            return
+        except Exception as error:
+            if not answer.started:
+                raise
+            await answer.fail(error)
+            return
+        await answer.finish()
+
+    async def presign(self, scope: Scope, receive: Receive, send: Send, parts: dict[str, str]) -> None:
+        exchange = Exchange(scope, receive, send)
+        actor = await load_request_actor(exchange.scope, self._accounts, self._settings)
+        fields = Fields("the request", await exchange.read_json(self._settings.request_max_bytes))
+        digests = [
+            fields.from_hex("digests", digest, ID_BYTES) for digest in fields.items("digests", MAX_PACKS)
+        ]
+        packs = await self._service.presign_again(actor, parts["owner"], parts["name"], digests)
+        await exchange.answer_json({"packs": [pack.to_json() for pack in packs]})
