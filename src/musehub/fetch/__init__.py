@@ -1,1 +1,1 @@
-"""Serves fetches and clones: packs and records of what is missing; may import repos, accounts, storage, db."""
+"""Serves fetches and clones: packs and records of what lacks; may import repos, accounts, storage, db."""

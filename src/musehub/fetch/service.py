@@ -1,4 +1,4 @@
-"""Answers a fetch: all that is reachable from what is wanted and not from what is had (docs/formats/wire.md)."""
+"""Answers a fetch: all that is reachable from what is wanted, less what is had (docs/formats/wire.md)."""
 
 from __future__ import annotations
 
@@ -254,9 +254,7 @@ class FetchAnswer:
             for _position, kind, object_id in batch:
                 record = loaded.get((kind, object_id))
                 if record is None:
-                    raise CorruptStore(
-                        "missing-object", f"{kind.name.lower()} {object_id.hex()} is not there"
-                    )
+                    raise CorruptStore("missing-object", f"{kind.name.lower()} {object_id.hex()} is gone")
                 if record.base is not None and record.base not in sent[kind]:
                     data = await self._reader.load(kind, object_id)
                     record = await asyncio.to_thread(encode_object, kind, data)

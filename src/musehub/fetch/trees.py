@@ -1,4 +1,4 @@
-"""Which trees, chunk lists and blobs somebody lacks: wanted and had trees are walked side by side, level by level.
+"""Which trees, chunk lists and blobs somebody lacks: wanted and had trees are walked side by side by levels.
 
 Trees at the same path are compared, so the walk costs what differs. Each level is a handful of set queries.
 """
@@ -107,8 +107,8 @@ class TreeWalk:
                         of_have.setdefault(object_id, []).append(group)
             for batch in await self._order(kind, of_want.keys() | of_have.keys(), of_want.keys()):
                 for object_id, children in (await self._load_children(kind, batch)).items():
-                    if (group := of_want.get(object_id)) is not None:
-                        self._add_wanted(group, children, below)
+                    if (wanting := of_want.get(object_id)) is not None:
+                        self._add_wanted(wanting, children, below)
                     for group in of_have.get(object_id, ()):
                         _add_had(group, children, had_below)
         for group in groups:

@@ -40,6 +40,7 @@ class FetchEndpoints:
         work = FetchAnswer(self._service, opened, request)
         answer = FrameAnswer(exchange, self._settings.heartbeat_s)
         try:
+            await work.begin(answer.send)
             async with answer.heartbeat(lambda: work.progress):
                 await work.run(answer.send)
             await answer.send_end(work.counts)
