@@ -51,7 +51,9 @@ class Parser(argparse.ArgumentParser):
         group = self.add_argument_group(EVERY_COMMAND)
         silent = argparse.SUPPRESS
         group.add_argument("-h", "--help", action="help", help="show this help")
-        group.add_argument("-C", dest="directory", metavar="DIR", default=silent, help=GLOBAL_OPTIONS[0][1])
+        group.add_argument(
+            "-C", dest="start_folder", metavar="DIR", default=silent, help=GLOBAL_OPTIONS[0][1]
+        )
         group.add_argument("--json", action="store_true", default=silent, help=GLOBAL_OPTIONS[1][1])
         group.add_argument("-q", "--quiet", action="store_true", default=silent, help=GLOBAL_OPTIONS[2][1])
         group.add_argument(

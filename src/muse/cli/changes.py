@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from muse.cli.patch import FileChange, Side
+from muse.errors import MuseError
 from muse.history.treediff import Change, diff_trees, find_renames
-from muse.objects.tree import DIRECTORY, EXECUTABLE, FILE, SYMLINK
+from muse.objects.tree import CHUNKED_EXECUTABLE, CHUNKED_FILE, DIRECTORY, EXECUTABLE, FILE, SYMLINK
 
 if TYPE_CHECKING:
     from muse.cli.progress import Progress
     from muse.objects.tree import Entry
     from muse.store.repository import Repository
+
+_PLAIN = {CHUNKED_FILE: FILE, CHUNKED_EXECUTABLE: EXECUTABLE}
 
 
 def stored_side(repository: Repository, entry: Entry | None) -> Side | None:
@@ -88,11 +91,26 @@ def work_changes(
             new = None
         else:
             new = stored_side(repository, _file(find_path(load, head, path) if head is not None else None))
-        if old is not None and new is not None and (new.kind, new.id) == (old.kind, old.id):
+        if path == old_path and old and new and _same(repository, path, old, new):
             continue
         if old is not None or new is not None:
             rows.append(FileChange(path, old_path, stored_side(repository, old), new))
     return rows
+
+
+def _same(repository: Repository, path: str, old: Entry, new: Side) -> bool:
+    """Say whether a file is what it was in `old`; reads one of the work tree if its size does not tell."""
+    if new.id is not None:
+        return (new.kind, new.id) == (old.kind, old.id)
+    if new.size_bytes != old.size_bytes or new.kind != _PLAIN.get(old.kind, old.kind):
+        return False
+    from muse.worktree.reading import digest_file, digest_of
+
+    try:
+        found, _ = digest_file(str(repository.work_dir / path), path, new.kind)
+    except MuseError:
+        return False  # being written right now
+    return found == digest_of(old, repository.objects.load)
 
 
 def _file(entry: Entry | None) -> Entry | None:

@@ -45,11 +45,11 @@ class Context:
         self._command_line = command_line
         self._repository: Repository | None = None
         try:
-            self.directory = Path(os.path.abspath(options.directory or os.curdir))
+            self.directory = Path(os.path.abspath(options.start_folder or os.curdir))
         except FileNotFoundError:
             raise Environment("io-error", "the current folder does not exist any more") from None
-        if options.directory is not None and not self.directory.is_dir():
-            raise NotFound("unknown-path", f'"{options.directory}" is not a folder')
+        if options.start_folder is not None and not self.directory.is_dir():
+            raise NotFound("unknown-path", f'"{options.start_folder}" is not a folder')
 
     def __enter__(self) -> Context:
         return self

@@ -151,7 +151,7 @@ def run_command(
 def split_command(arguments: list[str]) -> tuple[Namespace, str | None, list[str]]:
     """Take the global options that stand before the command; return them, the command, and the rest."""
     options = Namespace(
-        directory=None, json=False, quiet=False, progress=True, color="auto", help=False, version=False
+        start_folder=None, json=False, quiet=False, progress=True, color="auto", help=False, version=False
     )
     rest = list(arguments)
     while rest and rest[0].startswith("-"):
@@ -165,7 +165,7 @@ def split_command(arguments: list[str]) -> tuple[Namespace, str | None, list[str
                     )
                 value = rest.pop(0)
             if name == "-C":
-                options.directory = os.path.join(options.directory or "", value)
+                options.start_folder = os.path.join(options.start_folder or "", value)
             elif value in COLOR_CHOICES:
                 options.color = value
             else:

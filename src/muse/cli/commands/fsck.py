@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 EXAMPLE = """muse fsck
 muse fsck --rebuild"""
 JSON = """{"ok": true,
- "rebuilt": null or {"objects": 12, "commits": 3, "refs": 1, "recovered_refs": [], "saved_to": "…"},
+ "rebuilt": null or {"objects": 12, "commits": 3, "refs": 1, "recovered_refs": [], "saved_to": "…",
+   "problems": […as below, met on the way…]},
  "problems": [{"code": "corrupt-object", "where": "segment 1, offset 40", "message": "…",
    "kind": null or "blob", "id": null or "sha256:…"}]}"""
 
@@ -27,26 +28,26 @@ def configure(parser: Parser) -> None:
 def run(context: Context, options: Namespace) -> int:
     from muse.cli import exits
     from muse.cli.output import clean, counted
-    from muse.objects.ids import format_id
     from muse.store.fsck import fsck
 
     output = context.output
     rebuilt: dict[str, Any] | None = None
-    problems: list[Problem] = []
+    found: list[Problem] = []
     with context.progress() as progress:
         if options.rebuild:
             from muse.store.rebuild import rebuild
 
             result = rebuild(context.find_work_dir(), progress)
-            problems += result.problems
+            found = result.problems
             rebuilt = {
                 "objects": result.objects,
                 "commits": result.commits,
                 "refs": result.refs,
                 "recovered_refs": result.recovered_refs,
                 "saved_to": str(result.saved_to) if result.saved_to is not None else None,
+                "problems": [_problem_json(problem) for problem in result.problems],
             }
-        problems += fsck(context.repository, progress)
+        problems = list(fsck(context.repository, progress))
     if rebuilt is not None:
         output.say(
             f"rebuilt the database: {counted(rebuilt['objects'], 'object')}, "
@@ -54,6 +55,8 @@ def run(context: Context, options: Namespace) -> int:
         )
         if rebuilt["recovered_refs"]:
             output.say(f"no ref could be read; made {', '.join(rebuilt['recovered_refs'])}")
+        for problem in found:
+            output.warning(f"{problem.where}: {problem.message}")
         if rebuilt["saved_to"]:
             output.say(f'the old one is in "{rebuilt["saved_to"]}"')
     for problem in problems:
@@ -63,16 +66,19 @@ def run(context: Context, options: Namespace) -> int:
         {
             "ok": not problems,
             "rebuilt": rebuilt,
-            "problems": [
-                {
-                    "code": problem.code,
-                    "where": problem.where,
-                    "message": problem.message,
-                    "kind": problem.kind.name.lower() if problem.kind is not None else None,
-                    "id": format_id(problem.id) if problem.id is not None else None,
-                }
-                for problem in problems
-            ],
+            "problems": [_problem_json(problem) for problem in problems],
         }
     )
     return exits.CORRUPT if problems else exits.OK
+
+
+def _problem_json(problem: Problem) -> dict[str, Any]:
+    from muse.objects.ids import format_id
+
+    return {
+        "code": problem.code,
+        "where": problem.where,
+        "message": problem.message,
+        "kind": problem.kind.name.lower() if problem.kind is not None else None,
+        "id": format_id(problem.id) if problem.id is not None else None,
+    }
