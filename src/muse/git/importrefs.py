@@ -89,7 +89,7 @@ class RefImport:
 
     def set_first_head(self, head: GitHead, named: dict[str, GitRef]) -> str | None:
         """Check out what the source has checked out, if nothing is here; return the branch then."""
-        if self._head.target is not None or self._current is not None:
+        if self._head.target is not None:
             return None
         name = to_muse(head.ref) if head.ref is not None else None
         if name is not None and name in named and name.startswith("heads/"):
