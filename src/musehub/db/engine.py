@@ -12,6 +12,7 @@ wait for nothing but the database: no store, no client.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -23,7 +24,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from muse.errors import Environment, LimitReached, MuseError, RemoteFailure, UsageError
+from muse.errors import CorruptStore, Environment, LimitReached, MuseError, RemoteFailure, UsageError
 from musehub.db.transaction import TransactionRecord, report
 from musehub.settings import Settings
 
@@ -88,7 +89,7 @@ class Database:
             yield conn
             await conn.commit()
             committed = True
-        except (exc.SQLAlchemyError, OSError) as error:
+        except (exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
             raise _translate(error) from error
         finally:
             if conn is not None:
@@ -253,6 +254,8 @@ def _translate(error: Exception) -> Exception:
         return error
     if isinstance(error, exc.DBAPIError):
         return _translate_driver_error(error)
+    if isinstance(error, sqlite3.Error):  # while a new connection was being set up
+        return _translate_driver_error(exc.DBAPIError("", None, error))
     if isinstance(error, OSError):
         return _unavailable("no connection", str(error))
     return error
@@ -269,6 +272,10 @@ def _translate_driver_error(error: exc.DBAPIError) -> Exception:
         return _unavailable("a statement took longer than the time-out allows", text)
     if "disk is full" in text or state == "53100":
         return Environment("disk-full", "no space left for the database")
+    if "not a database" in text or "malformed" in text:
+        return CorruptStore(
+            "corrupt-database", f"the database file is damaged: {text}", hint="restore a backup"
+        )
     if "readonly database" in text or state == "25006":
         return Environment("read-only", "the database may not be written")
     if "no such table" in text or state == "42P01":

@@ -20,7 +20,7 @@ Handler = Callable[[Scope, Receive, Send, dict[str, str]], Awaitable[None]]
 async def no_pages(scope: Scope, receive: Receive, send: Send) -> None:
     """Stands below the raw routes: a lifespan, and nothing at any address."""
     if str(scope["type"]) == "lifespan":
-        while (message := await receive())["type"] != "lifespan.shutdown":
+        while (await receive())["type"] != "lifespan.shutdown":
             await send({"type": "lifespan.startup.complete"})
         await send({"type": "lifespan.shutdown.complete"})
         return
