@@ -19,7 +19,7 @@ from muse.store.database import FORMAT_VERSION, Database, newer_format
 from muse.store.failure import os_failure
 from muse.store.fsck import Problem
 from muse.store.locks import RepositoryLock
-from muse.store.objects import Location, ObjectStore
+from muse.store.objects import Location, ObjectStore, split_ids
 from muse.store.progress import Progress, silent
 from muse.store.repository import DATABASE, FOLDER, LOCK, SEGMENTS
 from muse.store.segments import SegmentReader, list_segments, sync_file, sync_folder
@@ -52,8 +52,8 @@ def rebuild(work_dir: Path, progress: Progress = silent) -> Rebuilt:
     """Read all segments of the repository at `work_dir`, hash every object and write a new database.
 
     Refs, HEAD, operation log, settings and the rest come from the old database as far as it can be read; it
-    is kept aside. When no ref can be read, every commit without children gets one: `heads/recovered-1` and
-    so on, newest first. Raises `locked` while another process works, `not-a-repository`.
+    is kept aside. When not all refs can be read, commits without children and ref get one, `heads/recovered-1`
+    and so on, newest first. Raises `locked` while another process works, `not-a-repository`.
     """
     folder = Path(work_dir).absolute() / FOLDER
     if not folder.is_dir():
@@ -245,7 +245,8 @@ class _Rebuild:
         database = self._database
         database.begin()
         refs = 0
-        for name, target, kind, commit in _iter_table(old, "refs", 4):
+        unread: set[str] = set()
+        for name, target, kind, commit in _iter_table(old, "refs", 4, unread):
             if self._objects.find_location(kind, target) is None:
                 self._problems.append(
                     Problem("missing-object", f"ref {name}", f"{format_id(target)} is not in any segment")
@@ -255,14 +256,18 @@ class _Rebuild:
             refs += 1
         for table, columns in _COPIED.items():
             marks = ", ".join("?" * columns)
-            for row in _iter_table(old, table, columns):
+            for row in _iter_table(old, table, columns, unread):
                 database.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)
-        head = next(_iter_table(old, "head", 3), None)
+        head = next(_iter_table(old, "head", 3, unread), None)
         if head is not None and head[2] is not None and not self._objects.has(Kind.COMMIT, head[2]):
             head = None
         if old is not None:
             old.close()
-        recovered = [] if database.find_row("SELECT 1 FROM refs") else self._name_tips()
+        for table in sorted(unread):
+            self._problems.append(
+                Problem("corrupt-database", f"table {table}", "not all of its rows could be read")
+            )
+        recovered = self._name_tips() if "refs" in unread else []
         if head is None:
             branch = database.find_row("SELECT name FROM refs WHERE name LIKE 'heads/%' ORDER BY name") or (
                 "heads/main",
@@ -277,8 +282,10 @@ class _Rebuild:
             self._database.load_rows("SELECT id, time_s FROM commits ORDER BY time_s DESC, generation DESC")
         )
         for (parents,) in self._database.load_rows("SELECT parents FROM commits"):
-            for start in range(0, len(parents), 32):
-                tips.pop(parents[start : start + 32], None)
+            for parent in split_ids(parents):
+                tips.pop(parent, None)
+        for (target,) in self._database.load_rows('SELECT "commit" FROM refs'):
+            tips.pop(target, None)
         names = []
         for number, commit_id in enumerate(list(tips)[:MAX_RECOVERED_REFS], 1):
             name = f"heads/recovered-{number}"
@@ -345,13 +352,16 @@ def _records_end(view: memoryview) -> tuple[int, bool]:
         return len(view), False
 
 
-def _iter_table(connection: sqlite3.Connection | None, table: str, columns: int) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a table of the old database until the first that cannot be read."""
+def _iter_table(
+    connection: sqlite3.Connection | None, table: str, columns: int, unread: set[str]
+) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a table of the old database; if not all can be read, its name goes to `unread`."""
     if connection is None:
+        unread.add(table)
         return
     try:
         for row in connection.execute(f"SELECT * FROM {table}"):
             if len(row) == columns:
                 yield row
     except sqlite3.Error:
-        return
+        unread.add(table)
