@@ -132,30 +132,32 @@ def verify_pack(
             return load_base(Kind(kind), base)
         return decode_object(record, base_of(kind, record.base) if record.base else None)
 
-    for object_id, offset, record in iter_records(pack, max_raw_bytes):
-        kind = record.kind
-        depth = depths.get((kind, record.base), 0) + 1 if record.base else 0
-        if depth > MAX_CHAIN:
-            raise InvalidData("bad-pack", f"a pack holds a chain of more than {MAX_CHAIN} bases")
-        depths[kind, object_id] = depth
-        data = decode_object(record, base_of(kind, record.base) if record.base else None)
-        if hash_bytes(data) != object_id:
-            raise InvalidData(
-                "wrong-hash",
-                f"a pack's index calls an object {object_id.hex()} whose bytes have another hash",
-                details={"id": object_id.hex()},
+    try:
+        for object_id, offset, record in iter_records(pack, max_raw_bytes):
+            kind = record.kind
+            depth = depths.get((kind, record.base), 0) + 1 if record.base else 0
+            if depth > MAX_CHAIN:
+                raise InvalidData("bad-pack", f"a pack holds a chain of more than {MAX_CHAIN} bases")
+            depths[kind, object_id] = depth
+            data = decode_object(record, base_of(kind, record.base) if record.base else None)
+            if hash_bytes(data) != object_id:
+                raise InvalidData(
+                    "wrong-hash",
+                    f"a pack's index calls an object {object_id.hex()} whose bytes have another hash",
+                    details={"id": object_id.hex()},
+                )
+            if visit is not None:
+                visit(Kind(kind), object_id, data)
+            found[kind, object_id] = record
+            if len(recent) >= RECENT_OBJECTS:
+                del recent[next(iter(recent))]
+            recent[kind, object_id] = data
+            size = len(record.payload)
+            objects.append(
+                PackedObject(object_id, kind, offset, record.encoding, record.raw_size, size, record.base)
             )
-        if visit is not None:
-            visit(Kind(kind), object_id, data)
-        found[kind, object_id] = record
-        if len(recent) >= RECENT_OBJECTS:
-            del recent[next(iter(recent))]
-        recent[kind, object_id] = data
-        objects.append(
-            PackedObject(
-                object_id, kind, offset, record.encoding, record.raw_size, len(record.payload), record.base
-            )
-        )
+    finally:
+        found.clear()  # `base_of` refers to itself, and the records to the pack: both would outlive this call
     return objects
 
 

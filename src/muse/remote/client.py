@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from muse import __version__
@@ -105,12 +106,12 @@ class HubClient:
 
         return self.retry.run(work)
 
-    def iter_frames(self, path: str, content_type: str, body: Replay) -> Iterator[Frame]:
+    def iter_frames(self, path: str, content_type: str, body: Replay) -> Generator[Frame, None, None]:
         """POST once and yield the frames of the answer as they come; an X frame is raised as the error it
         holds.
 
-        Raises `remote-closed` when the answer ends inside a frame; whether the last frame is a last one is
-        the caller's to say.
+        Close it to give up the rest. Raises `remote-closed` when the answer ends inside a frame; whether the
+        last frame is a last one is the caller's to say.
         """
         headers = {"Content-Type": content_type, "Accept": MEDIA_TYPE}
         with self._open(self.origin, "POST", path, headers, body) as opened:
@@ -139,11 +140,12 @@ class HubClient:
         holds.
         """
         result = None
-        for frame in self.iter_frames(path, content_type, body):
-            if frame.type == RESULT:
-                result = frame.json()
-            elif frame.type == PROGRESS:
-                show(frame)
+        with closing(self.iter_frames(path, content_type, body)) as frames:
+            for frame in frames:
+                if frame.type == RESULT:
+                    result = frame.json()
+                elif frame.type == PROGRESS:
+                    show(frame)
         if result is None:
             raise self.closed_early()
         return result

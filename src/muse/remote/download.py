@@ -80,7 +80,8 @@ class Downloader:
             self._changed.notify_all()
             while number not in self._files and self._failure is None:
                 self._changed.wait()
-            if self._failure is not None:
+            if number not in self._files:
+                assert self._failure is not None
                 raise self._failure
             return self._files.pop(number)
 

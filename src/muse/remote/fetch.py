@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
-from muse.errors import MuseError, UsageError
+from muse.errors import MuseError
 from muse.history.walk import is_ancestor
 from muse.objects.commit import decode_tag
 from muse.objects.ids import Kind
@@ -14,7 +15,6 @@ from muse.remote.client import CLIENT_NAME, JSON_TYPE, HubClient
 from muse.remote.progress import Phase, Progress, Stopwatch, silent
 from muse.remote.receive import Receiver, Spool, Stream, missing_objects
 from muse.remote.state import get_remote_url, load_tracking_refs, save_limits, tracking_prefix
-from muse.store.refs import check_ref_name
 from muse.wire.frames import PACKS, Frame
 from muse.wire.messages import MAX_WANTS, FetchRequest, Limits, PackAddress, Ref
 from muse.wire.refnames import HEADS, TAGS
@@ -40,7 +40,7 @@ class RefChange(NamedTuple):
 
 class Fetched(NamedTuple):
     """A fetch that is complete. `refs` are all of the remote's; `kept_tags` are tags that differ here and
-    were left alone; `skipped` are names that cannot be used here. `phases` add up to the whole of it.
+    were left alone. `phases` add up to the whole of it.
     """
 
     remote: str
@@ -48,7 +48,6 @@ class Fetched(NamedTuple):
     default_branch: str
     changes: list[RefChange]
     kept_tags: list[str]
-    skipped: list[str]
     phases: list[Phase]
     requests: int
     bytes_received: int
@@ -97,7 +96,6 @@ class _Fetch:
         self._flushed_packs: list[str] = []
         self._changes: list[RefChange] = []
         self._kept_tags: list[str] = []
-        self._skipped: list[str] = []
         self._packs = 0
         self._objects = 0
 
@@ -113,10 +111,13 @@ class _Fetch:
 
     def _attempt(self) -> Fetched:
         self._watch.switch("ask")
-        self._changes, self._kept_tags, self._skipped = [], [], []
+        self._changes, self._kept_tags = [], []
         request = FetchRequest(self._refs or None, self._find_haves(), True, CLIENT_NAME)
         body = json.dumps(request.to_json()).encode()
-        stream = Stream(self._hub.iter_frames(f"{self._path}/fetch", JSON_TYPE, body), self._progress)
+        with closing(self._hub.iter_frames(f"{self._path}/fetch", JSON_TYPE, body)) as frames:
+            return self._take(Stream(frames, self._progress))
+
+    def _take(self, stream: Stream) -> Fetched:
         self._watch.switch("receive")
         with self._repository.transaction() as transaction:
             receiver = Receiver(self._repository, transaction, self._progress)
@@ -135,7 +136,6 @@ class _Fetch:
             header.default_branch,
             self._changes,
             self._kept_tags,
-            self._skipped,
             self._watch.stop(),
             hub.requests,
             hub.bytes_received,
@@ -218,17 +218,7 @@ class _Fetch:
     # ---- refs
 
     def _find_wanted(self, refs: Mapping[str, Ref]) -> dict[str, Ref]:
-        wanted = {}
-        for name, ref in refs.items():
-            if self._refs and name not in self._refs:
-                continue
-            try:
-                check_ref_name(tracking_prefix(self._remote) + name)
-            except UsageError:
-                self._skipped.append(name)
-                continue
-            wanted[name] = ref
-        return wanted
+        return {name: ref for name, ref in refs.items() if not self._refs or name in self._refs}
 
     def _check_targets(self, wanted: Mapping[str, Ref]) -> None:
         for kind in {ref.kind for ref in wanted.values()}:

@@ -161,12 +161,11 @@ class Receiver:
         """
         import mmap
 
-        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-            view = memoryview(mapped)
-            try:
-                objects = verify_pack(view, self._transaction.load, visit=_only_blobs)
-            finally:
-                view.release()
+        with open(path, "rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        with memoryview(mapped) as view:
+            objects = verify_pack(view, self._transaction.load, visit=_only_blobs)
+        mapped.close()  # after an error its traceback still holds parts of it; they go together
         if len(objects) != address.objects:
             raise InvalidData("bad-pack", "a pack holds another number of objects than announced")
         self._transaction.adopt_pack(path, objects)
