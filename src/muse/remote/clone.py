@@ -60,7 +60,7 @@ def clone(
 
 def _prepare(directory: Path) -> list[Path]:
     """Check that there is room for a clone; returns the folders that are to be made, the outermost first."""
-    if os.path.lexists(directory) and (not directory.is_dir() or any(os.scandir(directory))):
+    if os.path.lexists(directory) and (not directory.is_dir() or os.listdir(directory)):
         raise Conflict(
             "already-exists",
             f'"{directory}" exists and is not an empty folder',
