@@ -98,6 +98,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     request_max_bytes: Annotated[
         int, Meta(ge=KIB, description="largest body of a request that is neither push nor upload")
     ] = 1 * MIB
+    web_text_max_bytes: Annotated[
+        int, Meta(ge=0, description="largest file that pages show or compare as text")
+    ] = 1 * MIB
+    web_diff_max_lines: Annotated[
+        int, Meta(ge=0, description="most lines of differences on the page of a commit")
+    ] = 5_000
     shutdown_grace_s: Annotated[
         float, Meta(ge=0, description="time that running requests get when the hub is asked to stop")
     ] = 10.0

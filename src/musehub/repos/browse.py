@@ -26,6 +26,7 @@ from musehub.storage.port import Store
 MIN_PREFIX_DIGITS = 6
 _HEX = re.compile(r"[0-9a-f]+")
 _MAX_TAG_CHAIN = 16
+_CACHE_BYTES = 8 << 20
 
 
 class Revision(NamedTuple):
@@ -53,7 +54,7 @@ class Browser:
     ) -> None:
         self.repository = repository
         self.refs = refs
-        self.reader = ObjectReader(database, store, repository.id)
+        self.reader = ObjectReader(database, store, repository.id, _CACHE_BYTES)
         self._database = database
 
     async def resolve(self, text: str) -> tuple[Revision, str]:

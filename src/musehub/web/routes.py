@@ -5,8 +5,9 @@ from __future__ import annotations
 from litestar import Router
 from litestar.di import Provide
 
-from musehub.web import assets, signing_in
+from musehub.web import assets, commits, files, home, pushes, refs, signing_in
 from musehub.web.addresses import RepositoryAddresses
+from musehub.web.given import provide_library
 from musehub.web.highlight import highlight_lines
 from musehub.web.markdown import Place, render_markdown
 from musehub.web.page import environment
@@ -22,8 +23,20 @@ def web_router() -> Router:
             signing_in.show_login,
             signing_in.log_in,
             signing_in.log_out,
+            home.show_home,
+            home.show_owner,
+            files.show_overview,
+            files.show_tree,
+            files.show_blob,
+            files.send_raw,
+            commits.show_commits,
+            commits.show_commit,
+            refs.show_branches,
+            refs.show_tags,
+            pushes.show_pushes,
+            pushes.show_push,
         ],
-        dependencies={"visit": Provide(provide_visit)},
+        dependencies={"visit": Provide(provide_visit), "library": Provide(provide_library)},
         include_in_schema=False,
     )
 

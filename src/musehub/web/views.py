@@ -7,13 +7,12 @@ from datetime import datetime
 from typing import NamedTuple
 
 from muse.objects.commit import Agent, Commit
-from muse.objects.ids import short_id
 from muse.wire.messages import Ref
 from muse.wire.refnames import HEADS, TAGS
 from musehub.db.history import CommitRow
 from musehub.db.repositories import RepositoryRow
 from musehub.web.addresses import RepositoryAddresses
-from musehub.web.wording import format_count, to_datetime
+from musehub.web.wording import to_datetime
 
 MENU_MAX = 30
 """More branches or tags than this are found on their own page."""
@@ -261,11 +260,3 @@ def label_commits(repository: RepositoryView, refs: Mapping[str, Ref]) -> dict[b
 def body_of(message: str) -> str:
     """What a commit message says below its first line."""
     return message.lstrip("\n").partition("\n")[2].strip("\n")
-
-
-def short_hex(object_id: bytes) -> str:
-    return short_id(object_id)
-
-
-def count_text(number: int, noun: str) -> str:
-    return format_count(number, noun)

@@ -1,0 +1,216 @@
+"""What a commit changed: the list of files, and the lines of those that are texts."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+
+from muse.history.treediff import Change, find_renames
+from muse.objects.tree import (
+    CHUNKED_EXECUTABLE,
+    CHUNKED_FILE,
+    EXECUTABLE,
+    FILE,
+    SUBMODULE,
+    SYMLINK,
+    Entry,
+)
+from musehub.db.history import CommitRow
+from musehub.repos.browse import Browser
+from musehub.repos.directories import diff_trees
+from musehub.repos.files import load_file
+from musehub.settings import Settings
+from musehub.web.addresses import RepositoryAddresses
+from musehub.web.content import picture_type
+from musehub.web.differences import Hunk, TextDifference, compare_texts, decode_text
+from musehub.web.wording import format_count, format_size
+
+FILES_MAX = 1_000
+"""A page lists no more changed files than this."""
+COMPARED_MAX = 300
+"""And shows the lines of no more than this."""
+
+_LETTERS = {"added": "A", "deleted": "D", "modified": "M", "renamed": "R"}
+_KINDS = {
+    FILE: "file",
+    CHUNKED_FILE: "file",
+    EXECUTABLE: "executable",
+    CHUNKED_EXECUTABLE: "executable",
+    SYMLINK: "symbolic link",
+    SUBMODULE: "submodule",
+}
+
+
+class FileDifference(NamedTuple):
+    """One changed path. `is_shown`: it has a section of its own below the list."""
+
+    number: int
+    status: str
+    title: str
+    address: str
+    mode_note: str
+    sizes: str
+    is_text: bool
+    is_shown: bool
+    added: int
+    deleted: int
+    hunks: list[Hunk]
+    image_pair: list[tuple[str, str]]
+    message: str
+
+    @property
+    def letter(self) -> str:
+        return _LETTERS[self.status]
+
+
+class ChangesView(NamedTuple):
+    title: str
+    added: int
+    deleted: int
+    note: str
+    files: list[FileDifference]
+
+
+class _Place(NamedTuple):
+    """Where the two versions of a file are found."""
+
+    addresses: RepositoryAddresses
+    old_rev: str
+    new_rev: str
+
+
+async def load_changes(
+    browser: Browser,
+    addresses: RepositoryAddresses,
+    commit: CommitRow,
+    parent: CommitRow | None,
+    parent_count: int,
+    settings: Settings,
+) -> ChangesView:
+    """Compare a commit with its first parent, as far as one page goes."""
+    old_tree = parent.tree_id if parent is not None else None
+    found, more = await diff_trees(browser.reader, old_tree, commit.tree_id, FILES_MAX)
+    renames = find_renames(found)
+    moved = set(renames.values())
+    changes = [change for change in found if change.path not in moved or change.new is not None]
+    olds = {change.path: change.old for change in found}
+    place = _Place(addresses, parent.id.hex() if parent is not None else "", commit.id.hex())
+
+    lines_left = settings.web_diff_max_lines
+    files: list[FileDifference] = []
+    for number, change in enumerate(changes, start=1):
+        old_path = renames.get(change.path, change.path)
+        if old_path != change.path:
+            change = Change(change.path, olds[old_path], change.new)
+        may_show = number <= COMPARED_MAX and lines_left > 0
+        file = await _compare(browser, place, number, change, old_path, settings.web_text_max_bytes, may_show)
+        if may_show and _length(file) > lines_left:
+            file = file._replace(hunks=[], message="Too many lines for this page.")
+        lines_left -= _length(file)
+        files.append(file)
+    notes = []
+    if parent_count > 1:
+        notes.append("A merge: compared with its first parent.")
+    if more:
+        notes.append(f"Only the first {FILES_MAX:,} changed files are listed.")
+    if any(not file.is_shown for file in files):
+        notes.append("The lines of the last files are left out: this commit is too large for one page.")
+    return ChangesView(
+        format_count(len(files), "changed file") if not more else f"More than {FILES_MAX:,} changed files",
+        sum(file.added for file in files),
+        sum(file.deleted for file in files),
+        " ".join(notes),
+        files,
+    )
+
+
+def _length(file: FileDifference) -> int:
+    return sum(len(hunk.lines) for hunk in file.hunks)
+
+
+async def _compare(
+    browser: Browser,
+    place: _Place,
+    number: int,
+    change: Change,
+    old_path: str,
+    max_bytes: int,
+    may_show: bool,
+) -> FileDifference:
+    old, new = change.old, change.new
+    status = "added" if old is None else "deleted" if new is None else "modified"
+    title = change.path
+    if old_path != change.path:
+        status, title = "renamed", f"{old_path} → {change.path}"
+    addresses = place.addresses
+    address = addresses.blob(place.new_rev, change.path)
+    if new is None:
+        address = addresses.blob(place.old_rev, old_path)
+    file = FileDifference(
+        number,
+        status,
+        title,
+        address,
+        _mode_note(old, new),
+        " → ".join(format_size(side.size_bytes) for side in (old, new) if side is not None),
+        False,
+        may_show,
+        0,
+        0,
+        [],
+        [],
+        "",
+    )
+    if not may_show:
+        return file
+    if old is not None and new is not None and old.id == new.id:
+        return file._replace(is_text=True, message="The content is the same.")
+    if picture_type(change.path) and not change.path.lower().endswith(".svg"):
+        return file._replace(image_pair=_pictures(place, change, old_path))
+    before, after = await _load_text(browser, old, max_bytes), await _load_text(browser, new, max_bytes)
+    if before is None or after is None:
+        large = max(side.size_bytes for side in (old, new) if side is not None) > max_bytes
+        return file._replace(message="Too large to compare here." if large else "Not a text.")
+    difference = await asyncio.to_thread(compare_texts, before, after)
+    return file._replace(
+        is_text=True,
+        added=difference.added,
+        deleted=difference.deleted,
+        hunks=difference.hunks,
+        message=_message(difference),
+    )
+
+
+def _message(difference: TextDifference) -> str:
+    if difference.hunks:
+        return ""
+    return "Only the ends of lines differ." if difference.ends_differ else "An empty file."
+
+
+async def _load_text(browser: Browser, entry: Entry | None, max_bytes: int) -> str | None:
+    """The text of one side, empty where it does not exist, None for what is no text of bearable size."""
+    if entry is None:
+        return ""
+    if entry.kind == SUBMODULE:
+        return f"submodule commit {entry.id.hex()[:40]}\n"
+    if entry.size_bytes > max_bytes:
+        return None
+    return decode_text(await load_file(browser.reader, entry))
+
+
+def _pictures(place: _Place, change: Change, old_path: str) -> list[tuple[str, str]]:
+    pair = []
+    if change.old is not None:
+        pair.append(("Before", place.addresses.raw(place.old_rev, old_path)))
+    if change.new is not None:
+        pair.append(("After", place.addresses.raw(place.new_rev, change.path)))
+    return pair
+
+
+def _mode_note(old: Entry | None, new: Entry | None) -> str:
+    """What kind of file it became, where that is not plain."""
+    if old is None or new is None:
+        kind = _KINDS[(old or new).kind]  # type: ignore[union-attr]
+        return "" if kind == "file" else kind
+    before, after = _KINDS[old.kind], _KINDS[new.kind]
+    return "" if before == after else f"{before} → {after}"

@@ -1,0 +1,169 @@
+"""The pages of files: a repository's first page, folders, files, and their bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from litestar import Response, get
+from litestar.params import FromPath
+from litestar.response import Redirect, Stream
+
+from muse.errors import NotFound
+from muse.objects.tree import DIRECTORY, SUBMODULE, Entry
+from musehub.repos.browse import Browser, Revision
+from musehub.repos.directories import find_entry
+from musehub.repos.files import open_file
+from musehub.web.content import raw_headers, raw_type
+from musehub.web.file_view import view_file
+from musehub.web.folder_view import view_folder
+from musehub.web.given import GivenLibrary, GivenSettings, GivenVisit
+from musehub.web.home import page_number
+from musehub.web.listing import load_readme
+from musehub.web.page import AnyRequest, page_response
+from musehub.web.views import make_menu, view_repository
+
+
+@get("/{owner:str}/{name:str}")
+async def show_overview(
+    owner: FromPath[str],
+    name: FromPath[str],
+    visit: GivenVisit,
+    library: GivenLibrary,
+    settings: GivenSettings,
+) -> Response[bytes]:
+    """The first page of a repository: its default branch."""
+    browser = await library.open(owner, name)
+    repository = view_repository(browser.repository, browser.refs)
+    if repository.default_rev is None:
+        empty = {"repository": repository, "tab": "files", "view": None, "menu": None, "readme": None}
+        return await page_response(visit, "overview.html", empty)
+    revision, _path = await browser.resolve(f"heads/{repository.default_rev}")
+    revision = revision._replace(text=repository.default_rev)
+    view, entries = await view_folder(browser, repository, revision, "", revision.commit.tree_id, 1)
+    readme = await load_readme(
+        browser, entries, repository.addresses, revision.text, "", settings.web_text_max_bytes
+    )
+    context = {
+        "repository": repository,
+        "tab": "files",
+        "view": view,
+        "menu": make_menu(repository, "tree", revision.text, revision.ref),
+        "readme": readme,
+    }
+    return await page_response(visit, "overview.html", context)
+
+
+@get("/{owner:str}/{name:str}/tree/{rest:path}")
+async def show_tree(
+    request: AnyRequest,
+    owner: FromPath[str],
+    name: FromPath[str],
+    rest: FromPath[Path],
+    visit: GivenVisit,
+    library: GivenLibrary,
+    settings: GivenSettings,
+) -> Response[Any]:
+    """A folder at a revision; a file is sent on to its own page."""
+    browser = await library.open(owner, name)
+    repository = view_repository(browser.repository, browser.refs)
+    revision, path = await browser.resolve(_text(rest))
+    tree_id = revision.commit.tree_id
+    if path:
+        entry = await _get_entry(browser, revision, path)
+        if entry.kind != DIRECTORY:
+            return _redirect(repository.addresses.blob(revision.text, path))
+        tree_id = entry.id
+    number = page_number(request)
+    view, entries = await view_folder(browser, repository, revision, path, tree_id, number)
+    readme = None
+    if number == 1:
+        readme = await load_readme(
+            browser, entries, repository.addresses, revision.text, path, settings.web_text_max_bytes
+        )
+    context = {
+        "repository": repository,
+        "tab": "files",
+        "view": view,
+        "menu": make_menu(repository, "tree", revision.text, revision.ref, path),
+        "readme": readme,
+    }
+    return await page_response(visit, "tree.html", context)
+
+
+@get("/{owner:str}/{name:str}/blob/{rest:path}")
+async def show_blob(
+    request: AnyRequest,
+    owner: FromPath[str],
+    name: FromPath[str],
+    rest: FromPath[Path],
+    visit: GivenVisit,
+    library: GivenLibrary,
+    settings: GivenSettings,
+) -> Response[Any]:
+    """A file at a revision; a folder is sent on to its own page."""
+    browser = await library.open(owner, name)
+    repository = view_repository(browser.repository, browser.refs)
+    revision, path = await browser.resolve(_text(rest))
+    entry = await _get_entry(browser, revision, path)
+    if entry.kind == DIRECTORY:
+        return _redirect(repository.addresses.tree(revision.text, path))
+    as_source = request.query_params.get("view") == "source"
+    view = await view_file(browser, repository, revision, path, entry, as_source, settings.web_text_max_bytes)
+    context = {
+        "repository": repository,
+        "tab": "files",
+        "view": view,
+        "menu": make_menu(repository, "blob", revision.text, revision.ref, path),
+    }
+    return await page_response(visit, "blob.html", context)
+
+
+@get("/{owner:str}/{name:str}/raw/{rest:path}")
+async def send_raw(
+    request: AnyRequest,
+    owner: FromPath[str],
+    name: FromPath[str],
+    rest: FromPath[Path],
+    library: GivenLibrary,
+) -> Response[Any]:
+    """The bytes of a file, streamed, under a type that no browser runs."""
+    browser = await library.open(owner, name)
+    revision, path = await browser.resolve(_text(rest))
+    entry = await _get_entry(browser, revision, path)
+    if entry.kind in (DIRECTORY, SUBMODULE):
+        raise _unknown_path(path)
+    etag = f'"{entry.kind}-{entry.id.hex()}"'
+    headers = {"etag": etag, "cache-control": "private, no-cache", "vary": "cookie", **raw_headers(path)}
+    if request.headers.get("if-none-match") == etag:
+        return Response(b"", status_code=304, headers=headers)
+    pieces = open_file(browser.reader, entry)
+    beginning = await anext(pieces, b"")
+
+    async def body() -> Any:
+        yield beginning
+        async for piece in pieces:
+            yield piece
+
+    media_type = raw_type(path, beginning)
+    return Stream(body(), media_type=media_type, headers={**headers, "content-length": str(entry.size_bytes)})
+
+
+async def _get_entry(browser: Browser, revision: Revision, path: str) -> Entry:
+    entry = await find_entry(browser.reader, revision.commit.tree_id, path) if path else None
+    if entry is None:
+        raise _unknown_path(path)
+    return entry
+
+
+def _unknown_path(path: str) -> NotFound:
+    return NotFound("unknown-path", f'there is no file "{path}" at this revision')
+
+
+def _text(rest: Path) -> str:
+    """What the address says below the name of the page, without the slash before it."""
+    return str(rest).strip("/")
+
+
+def _redirect(address: str) -> Response[Any]:
+    return Redirect(address, status_code=302)

@@ -1,0 +1,42 @@
+"""What handlers are given by name, and how they say so: `visit: GivenVisit`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from litestar.di import NamedDependency
+
+from musehub.accounts.service import Accounts
+from musehub.db.engine import Database
+from musehub.db.instants import Clock
+from musehub.repos.browse import Browser, open_browser
+from musehub.settings import Settings
+from musehub.storage.port import Store
+from musehub.web.page import Visit
+
+GivenAccounts = NamedDependency[Accounts]
+GivenClock = NamedDependency[Clock]
+GivenDatabase = NamedDependency[Database]
+GivenSettings = NamedDependency[Settings]
+GivenStore = NamedDependency[Store]
+GivenVisit = NamedDependency[Visit]
+
+
+class Library(NamedTuple):
+    """The repositories of this hub as one visitor may see them."""
+
+    database: Database
+    store: Store
+    visit: Visit
+
+    async def open(self, owner: str, name: str) -> Browser:
+        """Raises NotFound("repository-not-found"), also for what the visitor may not see."""
+        return await open_browser(self.database, self.store, self.visit.actor, owner, name)
+
+
+async def provide_library(database: GivenDatabase, store: GivenStore, visit: GivenVisit) -> Library:
+    """The dependency `library` of every page."""
+    return Library(database, store, visit)
+
+
+GivenLibrary = NamedDependency[Library]
