@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -260,8 +259,7 @@ class _Application:
         details = {"path": self._path, "written": self._written, "total": total}
         hint = "what was written stays; run the command again when the cause is gone"
         message = f"{cause.message} ({self._written} of {total} files were written)"
-        code = "disk-full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else cause.code
-        return Environment(code, message, hint=hint, retry=True, details=details)
+        return Environment(cause.code, message, hint=hint, retry=True, details=details)
 
 
 def _wrong_size(write: Write) -> InvalidData:

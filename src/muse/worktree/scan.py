@@ -357,7 +357,7 @@ class _Scanner:
             return self._note_unlisted(path, error)
         try:
             try:
-                # By descriptor: the kernel walks to the directory once, not for every file (a sixth of a scan).
+                # By descriptor: the kernel finds the directory once, not for every file; a sixth of a scan.
                 with os.scandir(fd) as found:
                     return {entry.name: stats_of(entry.stat(follow_symlinks=False)) for entry in found}
             except FileNotFoundError:

@@ -69,13 +69,14 @@ def snapshot(
 
 
 def _check_known(state: WorkTreeState, selection: Selection) -> None:
+    left_out = Selection(path.removesuffix("/") for path in state.ignored)
     for path in selection.paths:
-        ignored = path in state.ignored or f"{path}/" in state.ignored
+        ignored = left_out.covers(path)
         if path == "" or (not ignored and os.path.lexists(state.disk_path(path))):
             continue
         if state.tree_id is not None and find_path(state.load, state.tree_id, path) is not None:
             continue
-        if ignored or any(path.startswith(folder) for folder in state.ignored if folder.endswith("/")):
+        if ignored:
             raise NotFound(
                 "unknown-path",
                 f'"{path}" is not tracked and an ignore rule leaves it out',
