@@ -76,7 +76,7 @@ class FaultyProxy:
             self._seen.clear()
 
     def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
+        _shut(self._listener)
         self._listener.close()
         for one in list(self._sockets):
             _shut(one)

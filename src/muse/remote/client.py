@@ -32,6 +32,8 @@ Replay = Body | Callable[[], Body]
 class HubClient:
     """Talks to one hub, and to the stores whose addresses it hands out. Safe for several threads.
 
+    Close it in the end, or use it in a `with` block.
+
     `token` goes to the hub alone. `requests`, `bytes_sent` and `bytes_received` count everything since the
     client was made, failed attempts included. Every method raises `MuseError`s: those that the hub explains
     as it explains them, else `remote-unreachable`, `remote-timeout`, `remote-closed`, `remote-error` or
@@ -56,12 +58,14 @@ class HubClient:
         self._timeouts = timeouts or Timeouts()
         self._tls = tls
         self._met = False
+        self._closed = False
         self._lock = threading.Lock()
         self._idle: dict[Origin, list[Connection]] = {}
 
     def close(self) -> None:
-        """Close the idle connections."""
+        """Close the idle connections; those in use are closed when they are given back."""
         with self._lock:
+            self._closed = True
             idle, self._idle = self._idle, {}
         for connections in idle.values():
             for connection in connections:
@@ -79,15 +83,18 @@ class HubClient:
         """Make a request that may safely be made twice, with retries, and return the JSON object of its
         answer.
         """
-        return self.retry.run(lambda _: self.load_json_once(method, path, value))
+        return self.retry.run(lambda _: self.load_json_once(method, path, value, replay=True))
 
     def load_json_once(
-        self, method: str, path: str, value: Mapping[str, Any] | None = None
+        self, method: str, path: str, value: Mapping[str, Any] | None = None, *, replay: bool = False
     ) -> dict[str, Any]:
-        """As `load_json`, without retries: for what must not happen twice."""
+        """As `load_json`, without retries: for what must not happen twice.
+
+        `replay`: send it once more where a kept connection turns out to have been closed.
+        """
         body = None if value is None else json.dumps(value, ensure_ascii=False).encode()
         headers = {"Accept": JSON_TYPE} | ({"Content-Type": JSON_TYPE} if body is not None else {})
-        with self._open(self.origin, method, path, headers, body) as answer:
+        with self._open(self.origin, method, path, headers, body, replay) as answer:
             if answer.status == 204:
                 return {}
             data = answer.answer.read_all(MAX_JSON_BYTES)
@@ -101,7 +108,7 @@ class HubClient:
 
         def work(_: int) -> bytes:
             headers = {"Content-Type": "application/octet-stream"}
-            with self._open(self.origin, "POST", path, headers, body) as answer:
+            with self._open(self.origin, "POST", path, headers, body, replay=True) as answer:
                 return answer.answer.read_all(max_bytes)
 
         return self.retry.run(work)
@@ -176,11 +183,17 @@ class HubClient:
     # ---- beneath
 
     def _open(
-        self, origin: Origin, method: str, path: str, headers: dict[str, str], body: Replay
+        self,
+        origin: Origin,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: Replay,
+        replay: bool = False,
     ) -> OpenAnswer:
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
-        opened = OpenAnswer(self, self._exchange(origin, method, path, headers, body, None))
+        opened = OpenAnswer(self, self._exchange(origin, method, path, headers, body, None, replay))
         if not 200 <= opened.status < 300:
             with opened:
                 raise self._explain(method, path, opened.answer)
@@ -194,6 +207,7 @@ class HubClient:
         headers: dict[str, str],
         body: Replay,
         size_bytes: int | None,
+        replay: bool = False,
     ) -> tuple[Connection, Answer]:
         headers.setdefault("User-Agent", CLIENT_NAME)
         while True:
@@ -210,10 +224,8 @@ class HubClient:
                 self._give_back(connection)
                 if isinstance(error, RemoteFailure) and error.code == "remote-unreachable" and not self._met:
                     error.retry = False  # nobody was there from the start: say so at once
-                # A kept connection may have been closed by the other side just now: that says nothing about
-                # the hub.
-                stale = isinstance(error, RemoteFailure) and error.code == "remote-closed"
-                if not (stale and reused and not connection.answered):
+                # A kept connection that was closed just now says nothing about the hub.
+                if not (replay and reused and not connection.answered and _is_closed(error)):
                     raise
 
     def _take(self, origin: Origin) -> Connection:
@@ -233,7 +245,7 @@ class HubClient:
             self.bytes_received += connection.bytes_received
             connection.bytes_sent = connection.bytes_received = 0
             idle = self._idle.setdefault(connection.origin, [])
-            if connection.is_open and len(idle) < KEPT_CONNECTIONS:
+            if connection.is_open and not self._closed and len(idle) < KEPT_CONNECTIONS:
                 idle.append(connection)
                 return
         connection.close()
@@ -295,6 +307,10 @@ class OpenAnswer:
     def __exit__(self, *_: object) -> None:
         self.answer.close()
         self._client._give_back(self._connection)
+
+
+def _is_closed(error: BaseException) -> bool:
+    return isinstance(error, RemoteFailure) and error.code == "remote-closed"
 
 
 def _retry_after(answer: Answer) -> float | None:

@@ -180,7 +180,7 @@ class _Push:
             return None
         if answer.get("state") != "done" or not isinstance(answer.get("result"), dict):
             return None
-        receipt = parse_push_result(answer["result"])
+        receipt = parse_push_result({"timeline": answer.get("timeline") or {}} | answer["result"])
         self._note_landed(receipt)
         if all(self._is_as_wished(receipt, wish) for wish in self._wishes):
             return receipt
