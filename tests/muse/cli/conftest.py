@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -99,3 +100,33 @@ def nowhere(tmp_path: Path) -> Muse:
     user = Muse(tmp_path / "empty")
     user.folder.mkdir()
     return user
+
+
+def _loaded(arguments: list[str], folder: Path, environment: dict[str, str] | None) -> set[str]:
+    script = (
+        "import sys; before = set(sys.modules)\n"
+        "from muse.cli.main import main\n"
+        f"main({arguments!r})\n"
+        "print(' '.join(set(sys.modules) - before), file=sys.stderr)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(result.stderr.splitlines()[-1].split())
+
+
+def modules_of(arguments: list[str], folder: Path, environment: dict[str, str] | None = None) -> set[str]:
+    """Return the top-level modules that a command imports, without the private ones of Python itself."""
+    names = {name.partition(".")[0] for name in _loaded(arguments, folder, environment)}
+    return {name for name in names if not name.startswith("_") or name == "__future__"} - {"encodings"}
+
+
+def rooms_of(arguments: list[str], folder: Path, environment: dict[str, str] | None = None) -> set[str]:
+    """Return the modules of muse that a command imports, without their common `muse.`."""
+    loaded = _loaded(arguments, folder, environment)
+    return {name.removeprefix("muse.") for name in loaded if name.startswith("muse.")}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,8 +18,7 @@ from muse.cli.catalog import COMMANDS, GROUPS, module_name
 from muse.cli.run import as_muse_error
 from muse.errors import CATEGORIES
 
-if TYPE_CHECKING:
-    from .conftest import Muse
+from .conftest import Muse, modules_of, rooms_of
 
 PROGRAM = Path(sys.executable).with_name("muse")
 
@@ -155,36 +155,107 @@ def test_colours_on_request_only(nowhere: Muse) -> None:
     assert "\x1b[" not in nowhere("qqqq", code=2).errors
 
 
-def _modules(arguments: list[str], folder: Path) -> set[str]:
-    """Return what a command imports, top-level names and our own rooms."""
-    script = (
-        "import sys; before = set(sys.modules)\n"
-        "from muse.cli.main import main\n"
-        f"main({arguments!r})\n"
-        "print('\\n' + ' '.join(sorted(set(sys.modules) - before)), file=sys.stderr)"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=True
-    )
-    return set(result.stderr.splitlines()[-1].split())
-
-
 def test_version_imports_next_to_nothing(tmp_path: Path) -> None:
-    assert _modules(["--version"], tmp_path) == {"__future__", "muse", "muse.cli", "muse.cli.main"}
+    assert modules_of(["--version"], tmp_path) == {"__future__", "muse"}
+    assert rooms_of(["--version"], tmp_path) == {"cli", "cli.main"}
 
 
 def test_help_imports_no_command(tmp_path: Path) -> None:
-    loaded = _modules(["--help"], tmp_path)
-    assert not [name for name in loaded if name.startswith("muse.cli.commands.")]
-    assert not loaded & {"sqlite3", "pathlib", "json", "subprocess"}
+    assert not [name for name in rooms_of(["--help"], tmp_path) if name.startswith("cli.commands")]
+    assert not modules_of(["--help"], tmp_path) & {"sqlite3", "pathlib", "json", "subprocess"}
+
+
+def test_status_imports_only_what_it_needs(muse: Muse) -> None:
+    muse.commit("one", a_txt="1")
+    muse("status")
+    loaded = modules_of(["status"], muse.folder)
+    assert loaded <= _STATUS_MODULES, loaded - _STATUS_MODULES
+    rooms = {name.partition(".")[0] for name in rooms_of(["status"], muse.folder)}
+    assert not rooms & {"remote", "git"}
+
+
+_STATUS_MODULES = {
+    *("__future__", "argparse", "backports", "bisect", "collections", "contextlib", "copyreg", "datetime"),
+    *(
+        "enum",
+        "errno",
+        "fcntl",
+        "fnmatch",
+        "functools",
+        "gettext",
+        "hashlib",
+        "heapq",
+        "importlib",
+        "ipaddress",
+    ),
+    *("itertools", "keyword", "locale", "math", "muse", "ntpath", "operator", "pathlib", "re", "reprlib"),
+    *("sqlite3", "struct", "threading", "types", "typing", "unicodedata", "urllib", "warnings"),
+}
 
 
 def test_a_closed_pipe_is_quiet(muse: Muse) -> None:
+    muse.commit("one", a_txt="line\n" * 100_000)
+    for arguments in (["--version"], ["--help"], ["show"], ["show", "HEAD:a.txt"], ["show", "--json"]):
+        with subprocess.Popen(
+            [PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=muse.folder
+        ) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.close()
+            assert process.stderr.read() == b""
+            assert process.wait() == exits.CLOSED_PIPE
+
+
+def test_an_interrupt_is_quiet(muse: Muse, tmp_path: Path) -> None:
+    muse.write("a.txt", "1")
+    started = tmp_path / "started"
+    os.mkfifo(started)
+    editor = tmp_path / "editor"
+    editor.write_text(f'#!/bin/sh\necho up > "{started}"\nexec sleep 60\n')
+    editor.chmod(0o755)
     with subprocess.Popen(
-        [PROGRAM, "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=muse.folder
+        [PROGRAM, "commit"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=muse.folder,
+        env={**muse.environment, "MUSE_EDITOR": str(editor)},
     ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.close()
-        assert process.stderr.read() == b""
-        assert process.wait() == exits.CLOSED_PIPE
+        assert started.read_text() == "up\n"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate() == (b"", b"")
+        assert process.returncode == exits.INTERRUPTED
+    assert "no commits yet" in muse("log").output
+    assert muse("fsck", "--json").json["ok"] is True
+
+
+def test_a_terminal_gets_colours_and_a_pager(muse: Muse, tmp_path: Path) -> None:
+    muse.commit("one", a_txt="1")
+    pager = tmp_path / "pager"
+    pager.write_text("#!/bin/sh\nsed 's/^/paged: /'\n")
+    pager.chmod(0o755)
+    environment = {**muse.environment, "TERM": "xterm", "MUSE_PAGER": str(pager)}
+    text = _on_a_terminal(["log", "--oneline"], muse.folder, environment)
+    assert text.startswith("paged: \x1b[33m")
+    assert "\x1b" not in _on_a_terminal(["log", "--oneline"], muse.folder, {**environment, "NO_COLOR": "1"})
+    assert "paged" not in _on_a_terminal(["log", "--json"], muse.folder, environment)
+    assert "paged" not in _on_a_terminal(["status"], muse.folder, environment)
+
+
+def _on_a_terminal(arguments: list[str], folder: Path, environment: dict[str, str]) -> str:
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [PROGRAM, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder, env=environment
+    ) as process:
+        os.close(theirs)
+        data = b""
+        while True:
+            try:
+                piece = os.read(ours, 4096)
+            except OSError:  # how a terminal says that the other side is gone
+                break
+            if not piece:
+                break
+            data += piece
+        os.close(ours)
+        assert process.wait() == 0
+    return data.decode()

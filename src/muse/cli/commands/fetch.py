@@ -15,7 +15,7 @@ EXAMPLE = """muse fetch
 muse fetch origin main
 muse fetch --prune"""
 JSON = """{"remote": "origin", "changes": [{"ref": "remotes/origin/heads/main", "old": "sha256:… or null",
-   "new": "sha256:… or null", "forced": false}], "kept_tags": [], "skipped": [],
+   "new": "sha256:… or null", "forced": false}], "kept_tags": [],
  "objects": 12, "packs": 0, "bytes_received": 3456, "requests": 1,
  "phases": [{"name": "ask", "seconds": 0.012}]}"""
 
@@ -71,7 +71,6 @@ def fetched_json(fetched: Fetched) -> dict[str, Any]:
             for change in fetched.changes
         ],
         "kept_tags": fetched.kept_tags,
-        "skipped": fetched.skipped,
         "objects": fetched.objects,
         "packs": fetched.packs,
         "bytes_received": fetched.bytes_received,
@@ -101,8 +100,6 @@ def print_fetched(context: Context, fetched: Fetched) -> None:
             f'"{fetched.remote}" has another tag "{short}"; yours was kept',
             f"muse tag -d {short}, then fetch, takes theirs",
         )
-    for name in fetched.skipped:
-        output.warning(f'"{name}" was left out: it cannot be the name of a ref here')
 
 
 def _change_line(change: RefChange) -> str:
