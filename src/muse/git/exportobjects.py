@@ -252,10 +252,11 @@ class ObjectExporter:
 
 def find_object_format(repository: Repository, refs: Iterable[Ref]) -> str:
     """Return the format of the repository that the oldest commits come from; `sha1` if from none."""
-    for ref in refs:
-        if ref.commit is None:
-            continue
-        node = repository.graph(ref.commit)
+    tips = [ref.commit for ref in refs if ref.commit is not None]
+    for git_id in repository.git_map.find_git_ids(Kind.COMMIT, tips).values():
+        return "sha1" if len(git_id) == 20 else "sha256"
+    for tip in tips:
+        node = repository.graph(tip)
         while node.parents:
             node = repository.graph(node.parents[0])
         return decode_commit(repository.objects.load(Kind.COMMIT, node.id)).extra.get(OBJECT_FORMAT, "sha1")

@@ -67,7 +67,7 @@ class RefExport:
             return FORCED
         if mapped.id == ref.target and mapped.kind is ref.kind:
             return UNCHANGED
-        if mapped.kind is not Kind.COMMIT or ref.kind is not Kind.COMMIT:
+        if ref.name.startswith("tags/") or not mapped.kind is ref.kind is Kind.COMMIT:
             return FORCED
         return FAST_FORWARD if is_ancestor(self._repository.graph, mapped.id, ref.target) else FORCED
 

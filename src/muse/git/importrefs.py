@@ -61,18 +61,19 @@ class RefImport:
             return CREATED
         if old.target == new and old.kind == kind:
             return UNCHANGED
-        if old.kind is not Kind.COMMIT or kind is not Kind.COMMIT:
-            return FORCED
+        # A tag is not expected to move, wherever to.
+        walks = not old.name.startswith("tags/") and old.kind is kind is Kind.COMMIT
         graph = self._repository.graph
-        if is_ancestor(graph, old.target, new):
+        if walks and is_ancestor(graph, old.target, new):
             return FAST_FORWARD
-        if self._force or self._is_from_git(old.target):
+        if self._force or self._is_from_git(old):
             return FORCED
-        return AHEAD if is_ancestor(graph, new, old.target) else DIVERGED
+        return AHEAD if walks and is_ancestor(graph, new, old.target) else DIVERGED
 
-    def _is_from_git(self, commit: bytes) -> bool:
+    def _is_from_git(self, ref: Ref) -> bool:
         find = self._repository.git_map.find_git_ids
-        return bool(find(Kind.COMMIT, (commit,)) or find(f"{INEXACT}commit", (commit,)))
+        inexact = INEXACT + ref.kind.name.lower()
+        return bool(find(ref.kind, (ref.target,)) or find(inexact, (ref.target,)))
 
     def drop(self, name: str, git_id: bytes) -> RefChange | None:
         """Report a ref that is gone in the source; delete it if that is wished and it is as imported."""

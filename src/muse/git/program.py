@@ -40,9 +40,10 @@ def git_environment() -> dict[str, str]:
 
 def git_failed(what: str, stderr: bytes) -> RemoteFailure:
     text = stderr.decode(errors="replace").strip()
-    lines = [line for line in text.splitlines() if not line.startswith("hint:")]
-    last = lines[-1].removeprefix("fatal: ").removeprefix("error: ") if lines else "no reason given"
-    return RemoteFailure("git-failed", f"git {what} failed: {last}", details={"stderr": text[-4000:]})
+    lines = text.splitlines() or ["no reason given"]
+    reason = next((line for line in lines if line.startswith(("fatal: ", "error: "))), lines[-1])
+    reason = reason.removeprefix("fatal: ").removeprefix("error: ")
+    return RemoteFailure("git-failed", f"git {what} failed: {reason}", details={"stderr": text[-4000:]})
 
 
 def _start(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
@@ -88,14 +89,17 @@ class Git:
         """Return the repository at `path`: a bare one, or a work tree's top; None if it is neither."""
         if not path.is_dir():
             return None
-        output = run_git("-C", path, "rev-parse", "--absolute-git-dir", "--show-prefix", check=False)
+        wanted = ("--absolute-git-dir", "--is-inside-work-tree", "--show-prefix")
+        output = run_git("-C", path, "rev-parse", *wanted, check=False)
         if output is None:
             # Says why where there is a repository that git refuses to touch.
             if (path / ".git").exists() or (path / "HEAD").is_file():
                 run_git("-C", path, "rev-parse", "--absolute-git-dir")
             return None
-        git_dir, _, prefix = os.fsdecode(output).partition("\n")
-        return cls(Path(git_dir)) if not prefix.strip("\n") else None
+        name, inside, prefix, *_ = os.fsdecode(output).split("\n")
+        git_dir = Path(name)
+        is_top = inside == "true" and not prefix
+        return cls(git_dir) if is_top or git_dir.samefile(path) else None
 
     def run(self, *arguments: str, input: bytes = b"") -> bytes:
         output = run_git(*self._base, "-c", "core.quotePath=false", *arguments, input=input)
