@@ -121,6 +121,7 @@ def verify_pack(
     found: dict[tuple[int, bytes], Record] = {}
     depths: dict[tuple[int, bytes], int] = {}
     recent: dict[tuple[int, bytes], bytes] = {}
+    recent_bytes = 0
     objects = []
 
     def base_of(kind: int, base: bytes) -> bytes:
@@ -149,9 +150,10 @@ def verify_pack(
             if visit is not None:
                 visit(Kind(kind), object_id, data)
             found[kind, object_id] = record
-            if len(recent) >= RECENT_OBJECTS:
-                del recent[next(iter(recent))]
             recent[kind, object_id] = data
+            recent_bytes += len(data)
+            while recent_bytes > RECENT_BYTES and len(recent) > 1:
+                recent_bytes -= len(recent.pop(next(iter(recent))))
             size = len(record.payload)
             objects.append(
                 PackedObject(object_id, kind, offset, record.encoding, record.raw_size, size, record.base)
@@ -163,7 +165,7 @@ def verify_pack(
 
 MAX_CHAIN = 64
 """Longest chain of bases inside one pack that is accepted; writers stay far below."""
-RECENT_OBJECTS = 16
-"""How many decoded objects `verify_pack` keeps for the deltas that follow; at most 16 × 4 MiB for blobs."""
+RECENT_BYTES = 8 << 20
+"""Decoded objects that `verify_pack` keeps for the deltas that follow; writers put a chain of bases together."""
 
 assert INDEX_ENTRY.size == ID_BYTES + 4
