@@ -52,8 +52,9 @@ def rebuild(work_dir: Path, progress: Progress = silent) -> Rebuilt:
     """Read all segments of the repository at `work_dir`, hash every object and write a new database.
 
     Refs, HEAD, operation log, settings and the rest come from the old database as far as it can be read; it
-    is kept aside. When not all refs can be read, commits without children and ref get one, `heads/recovered-1`
-    and so on, newest first. Raises `locked` while another process works, `not-a-repository`.
+    is kept aside. When not all refs can be read, commits without children and ref get one of the names
+    `heads/recovered-1` and so on, newest first. Raises `locked` while another process works and
+    `not-a-repository`.
     """
     folder = Path(work_dir).absolute() / FOLDER
     if not folder.is_dir():

@@ -1,0 +1,82 @@
+"""When the disk is full or files may not be written: a clear error, and the store as it was before."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from tests.muse.store.scenes import commit, put_commit, refused
+
+from muse.objects.ids import Kind
+from muse.store.fsck import fsck
+from muse.store.repository import Repository
+
+
+@contextmanager
+def file_size_limit(size_bytes: int) -> Iterator[None]:
+    """No file of this process may grow beyond this: what a full disk does to a writer."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("room_bytes", [0, 1000, 200_000])
+def test_a_commit_that_does_not_fit_changes_nothing(repository: Repository, room_bytes: int) -> None:
+    head = commit(repository, {"a": b"one"})
+    segments = repository.muse_dir / "segments"
+    before = {path.name: path.read_bytes() for path in segments.iterdir()}
+    size_bytes = sum(map(len, before.values()))
+    data = {f"f{number}": b"%d" % number for number in range(3)}
+    noise = random.Random(1).randbytes(6 << 20)
+    with (
+        refused("disk-full") as refusal,
+        file_size_limit(size_bytes + room_bytes),
+        repository.transaction("commit big") as transaction,
+    ):
+        transaction.put(Kind.BLOB, noise)
+        new = put_commit(transaction, data, (head,))
+        transaction.set_ref("heads/main", new, head)
+    assert refusal.error.retry
+    assert repository.refs.head().target == head
+    assert {path.name: path.read_bytes() for path in segments.iterdir()} == before
+    assert list(fsck(repository)) == []
+    assert commit(repository, {"a": b"two"})
+
+
+def test_a_database_that_cannot_grow_changes_nothing(repository: Repository) -> None:
+    head = commit(repository, {"a": b"one"})
+    log_bytes = repository.database.path.with_name("muse.db-wal").stat().st_size
+    with (
+        refused("io-error"),  # SQLite tells a full disk from other failures, but not this limit
+        file_size_limit(log_bytes),
+        repository.transaction("commit") as transaction,
+    ):
+        new = put_commit(transaction, {f"f{number}": b"%d" % number for number in range(100)}, (head,))
+        transaction.set_ref("heads/main", new, head)
+    assert repository.refs.head().target == head
+    assert list(fsck(repository)) == []
+    assert commit(repository, {"a": b"two"})
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_store_says_so(repository: Repository) -> None:
+    repository.close()
+    for path in (repository.muse_dir / "segments", repository.muse_dir):
+        path.chmod(0o555)
+    try:
+        with (
+            Repository.open(repository.work_dir) as again,
+            refused("read-only"),
+            again.transaction() as transaction,
+        ):
+            transaction.put(Kind.BLOB, b"x")
+    finally:
+        for path in (repository.muse_dir, repository.muse_dir / "segments"):
+            path.chmod(0o755)
