@@ -57,7 +57,7 @@ def create_app(
         openapi_config=openapi_config(),
         request_max_body_size=settings.request_max_bytes,
     )
-    return HubApp(app, wire_routes(settings, hub_database, accounts, hub_store, clock))
+    return HubApp(app, wire_routes(settings, hub_database, accounts, hub_store, clock), app.lifespan)
 
 
 def _open_store(settings: Settings, database: Database, store: Store | None, clock: Clock) -> MeteredStore:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,11 +22,18 @@ from musehub.wire_http.route import RawHandler, RawRoute
 _CANCEL_S = 2.0
 
 
+Lifespan = Callable[[], AbstractAsyncContextManager[None]]
+
+
 class HubApp:
     """An ASGI application; `drain` makes it refuse new requests and waits for the running ones."""
 
-    def __init__(self, inner: ASGIApp, routes: Iterable[RawRoute] = ()) -> None:
+    def __init__(
+        self, inner: ASGIApp, routes: Iterable[RawRoute] = (), lifespan: Lifespan = nullcontext
+    ) -> None:
         self._inner = inner
+        self.lifespan = lifespan
+        """Opens and closes what the application needs; whoever serves it enters this."""
         self._routes: dict[str, list[tuple[re.Pattern[str], RawHandler]]] = {}
         for route in routes:
             pattern = compile_path(route.path)

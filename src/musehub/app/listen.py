@@ -18,6 +18,7 @@ from musehub.app.dispatch import HubApp
 
 logger = logging.getLogger("musehub")
 _BACKLOG = 1024
+_CLOSE_S = 2.0
 
 
 def open_socket(host: str, port: int) -> socket.socket:
@@ -60,7 +61,7 @@ class _ServerOnSocket(Server):
         self._listener = listener
         super().__init__(
             app,
-            interface=Interfaces.ASGI,
+            interface=Interfaces.ASGINL,  # `RunningServer` runs the lifespan
             http=HTTPModes.http1,
             websockets=False,
             backlog=_BACKLOG,
@@ -80,14 +81,25 @@ class RunningServer:
     def __init__(self, app: HubApp, listener: socket.socket) -> None:
         self._app = app
         self._server: Any = _ServerOnSocket(app, listener)
-        self._task: asyncio.Task[None] | None = None
+        self._stopped = asyncio.Event()
 
     async def run(self) -> None:
-        """Serve until `stop` was called."""
-        await self._server.serve()
+        """Serve, inside the application's lifespan, until `stop` was called."""
+        async with self._app.lifespan():
+            serving = asyncio.create_task(self._server.serve())
+            stopping = asyncio.create_task(self._stopped.wait())
+            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            # Granian waits for every connection; one whose client reads no more would keep it forever.
+            await asyncio.wait({serving}, timeout=_CLOSE_S)
+            if serving.done():
+                serving.result()
+            else:
+                serving.cancel()
 
     async def stop(self, grace_s: float) -> None:
         """Refuse new requests, let running ones end within `grace_s`, cancel the rest, then stop."""
         if not await self._app.drain(grace_s):
             logger.warning("requests were cut off after %s s", grace_s)
         self._server.stop()
+        self._stopped.set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from litestar.types import Receive, Scope, Send
@@ -18,12 +18,7 @@ Handler = Callable[[Scope, Receive, Send, dict[str, str]], Awaitable[None]]
 
 
 async def no_pages(scope: Scope, receive: Receive, send: Send) -> None:
-    """Stands below the raw routes: a lifespan, and nothing at any address."""
-    if str(scope["type"]) == "lifespan":
-        while (await receive())["type"] != "lifespan.shutdown":
-            await send({"type": "lifespan.startup.complete"})
-        await send({"type": "lifespan.shutdown.complete"})
-        return
+    """Stands below the raw routes: nothing at any address."""
     await start(send, 404)
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -207,6 +202,20 @@ async def test_stopping_cancels_what_does_not_end_in_time() -> None:
         await hub.task
         writer.close()
     assert outcome == ["cancelled"]
+
+
+async def test_a_client_that_never_reads_cannot_keep_the_server_from_stopping() -> None:
+    async def flood(scope: Scope, receive: Receive, send: Send, parts: dict[str, str]) -> None:
+        await start(send)
+        for _ in range(100):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(say(send, "x" * 1_000_000), 0.1)
+
+    async with served(flood) as hub:
+        _, writer = await hub.send("GET /ada/songs/raw HTTP/1.1\nHost: hub")
+        await hub.server.stop(0.5)
+        await hub.task
+        writer.close()
 
 
 async def test_a_port_is_never_shared() -> None:
