@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.musehub.conftest import TickingClock
 
 from muse.errors import AccessDenied, Conflict, LimitReached, NotFound, UsageError
 from musehub.accounts.actor import ANONYMOUS
@@ -18,7 +19,6 @@ from musehub.accounts.service import Accounts, open_accounts
 from musehub.db.engine import Database
 from musehub.db.secrets import get_secret
 from musehub.settings import Settings
-from tests.musehub.conftest import TickingClock
 
 PASSWORD = "correct horse"
 HERE = "192.0.2.1"

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.musehub.conftest import TickingClock
 
 from muse.errors import CATEGORIES, from_json
 from musehub.accounts.keys import challenge_message
@@ -15,7 +16,6 @@ from musehub.accounts.service import Accounts
 from musehub.app.compose import create_app
 from musehub.db.engine import Database
 from musehub.settings import Settings
-from tests.musehub.conftest import TickingClock
 
 PASSWORD = "correct horse"
 
