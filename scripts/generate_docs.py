@@ -8,6 +8,7 @@ from pathlib import Path
 
 from muse.cli.reference import cli_document
 from muse.errors import CATEGORIES
+from musehub.settings import settings_reference
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -37,6 +38,7 @@ def errors_document() -> str:
 DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/cli.md": cli_document,
     "docs/errors.md": errors_document,
+    "docs/settings.md": settings_reference,
 }
 """Path of each generated document and the function that renders all of it."""
 
