@@ -81,8 +81,9 @@ def read_index(pack: memoryview) -> list[tuple[bytes, int]]:
     if magic != MAGIC or index_start + count * INDEX_ENTRY.size + TRAILER.size != len(pack):
         raise InvalidData("truncated", "a pack does not end where its trailer says")
     entries = list(INDEX_ENTRY.iter_unpack(pack[index_start : len(pack) - TRAILER.size]))
-    if any(map(tuple.__ge__, entries, entries[1:])):
-        raise InvalidData("bad-pack", "the index of a pack is out of order")
+    ids = [entry[0] for entry in entries]
+    if any(map(bytes.__ge__, ids, ids[1:])):
+        raise InvalidData("bad-pack", "the index of a pack is out of order or names an object twice")
     entries.sort(key=lambda entry: entry[1])
     return entries
 
@@ -166,6 +167,6 @@ def verify_pack(
 MAX_CHAIN = 64
 """Longest chain of bases inside one pack that is accepted; writers stay far below."""
 RECENT_BYTES = 8 << 20
-"""Decoded objects that `verify_pack` keeps for the deltas that follow; writers put a chain of bases together."""
+"""Decoded objects that `verify_pack` keeps for the deltas that follow; writers keep a chain together."""
 
 assert INDEX_ENTRY.size == ID_BYTES + 4

@@ -47,6 +47,11 @@ def test_an_index_that_hides_or_invents_a_record_is_refused() -> None:
     assert code_of(memoryview(moved)) == "bad-pack"
 
 
+def test_an_object_that_is_there_twice_is_refused() -> None:
+    one = encode_object(Kind.BLOB, b"one")
+    assert code_of(seal((hash_bytes(b"one"), one), (hash_bytes(b"one"), one))) == "bad-pack"
+
+
 def test_a_record_that_inflates_beyond_its_announcement_costs_no_memory() -> None:
     bomb = zstd.compress(bytes(64 << 20))
     record = Record(Kind.BLOB, Encoding.ZSTD, 1000, None, bomb)
