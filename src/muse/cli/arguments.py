@@ -109,6 +109,7 @@ class Parser(argparse.ArgumentParser):
     def parse(self, arguments: Sequence[str], namespace: argparse.Namespace) -> argparse.Namespace:
         """Parse; options may stand between positional arguments."""
         if self._subcommands is not None:
+            self._check_subcommand(arguments)
             parsed = self.parse_args(arguments, namespace)
             if parsed.subcommand is None:
                 if self.default_subcommand is None:
@@ -120,6 +121,26 @@ class Parser(argparse.ArgumentParser):
             place = list(arguments).index("--")
             arguments, namespace.after_separator = arguments[:place], list(arguments[place + 1 :])
         return self.parse_intermixed_args(arguments, namespace)
+
+    def _check_subcommand(self, arguments: Sequence[str]) -> None:
+        """Raise for a subcommand that does not exist, with the nearest one that does."""
+        before = ""
+        for word in arguments:
+            if not word.startswith("-") and before not in ("-C", "--color"):
+                break
+            before = word
+        else:
+            return
+        if word in self._subcommands.choices:
+            return
+        from difflib import get_close_matches
+
+        close = get_close_matches(word, self._subcommands.choices, n=1)
+        names = close or list(self._subcommands.choices)
+        hint = ("did you mean " if close else "there is ") + ", ".join(
+            f"{self.prog} {name}" for name in names
+        )
+        raise UsageError("bad-arguments", f'there is no command "{self.prog} {word}"', hint=hint)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError("bad-arguments", message, hint=f"{self.prog} --help shows how it is used")

@@ -132,6 +132,11 @@ class Context:
             token = credential.token if credential is not None else None
         return HubClient(origin, token)
 
+    @property
+    def host_name(self) -> str:
+        """The name of this machine, to tell logins apart."""
+        return os.uname().nodename
+
     # ---- terminal
 
     @contextmanager
@@ -139,7 +144,8 @@ class Context:
         """Give a progress callable; what it drew is removed at the end."""
         from muse.cli.progress import make_progress, silent
 
-        line = make_progress(self.options.progress and not self.options.quiet)
+        wanted = self.options.progress and not self.options.quiet
+        line = make_progress(self.environment.get("TERM", "dumb")) if wanted else None
         if line is None:
             yield silent
             return

@@ -22,6 +22,8 @@ def main(
     """Run one command line and return its exit code; `environment` and `now` default to the process's own."""
     if arguments is None:
         arguments = sys.argv[1:]
+    if sys.stdout is None or sys.stderr is None:  # started with a closed stdout or stderr
+        _open_closed_streams()
     try:
         if arguments in (["--version"], ["-V"]):
             from muse import __version__
@@ -37,6 +39,14 @@ def main(
     except BrokenPipeError:
         _forget_stdout()
         return 141
+
+
+def _open_closed_streams() -> None:
+    import os
+
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for the whole process
 
 
 def _forget_stdout() -> None:

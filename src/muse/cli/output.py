@@ -22,6 +22,7 @@ _STYLES = {
     "cyan": "36",
 }
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
+_CONTROL |= {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 
 
 class ClosedPipe(Exception):
@@ -170,6 +171,13 @@ class Output:
         from muse.cli.pager import finish_pager
 
         finish_pager(pager)
+
+    def abandon_if_broken(self) -> None:
+        """After an error: forget what stdout cannot take, for example because its disk is full."""
+        try:
+            sys.stdout.flush()
+        except (OSError, ValueError):
+            self.abandon()
 
     def abandon(self) -> None:
         """Forget what is buffered: nobody reads it, and the interpreter must not complain at its end."""

@@ -80,8 +80,8 @@ def render(phase: str, done: int, total: int | None, unit: str, newly_done: int,
     return text
 
 
-def make_progress(wanted: bool) -> ProgressLine | None:
-    """Return a line on stderr when it is wanted and stderr is a terminal that can redraw one."""
-    if not wanted or not is_terminal(sys.stderr) or os.environ.get("TERM", "dumb") == "dumb":
+def make_progress(terminal_name: str) -> ProgressLine | None:
+    """Return a line on stderr when that is a terminal that can redraw one; its name is what TERM says."""
+    if terminal_name == "dumb" or not is_terminal(sys.stderr):
         return None
     return ProgressLine(sys.stderr)

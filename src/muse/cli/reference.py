@@ -44,12 +44,21 @@ def cli_document() -> str:
     """The whole of docs/cli.md."""
     parts = [_INTRODUCTION, "## Exit codes\n\n| code | meaning |\n|---|---|"]
     parts += [f"| {code} | {meaning} |" for code, meaning in sorted(exits.MEANINGS.items())]
+    parts.append(f"\n## Revisions\n\n```text\n{_revisions_text()}\n```")
     parts.append(f"\n## Overview\n\n```text\n{help_text().rstrip()}\n```")
     for title, group in GROUPS.items():
         parts.append(f"\n## Commands: {title}")
         for name in group:
             parts.append(_command_text(name))
     return "\n".join(parts) + "\n"
+
+
+def _revisions_text() -> str:
+    """The table in the docstring of the module that reads revisions, and what commands add to it."""
+    from muse.store import revisions
+
+    table = (revisions.__doc__ or "").partition("\n\n")[2].rstrip()
+    return f"{table}\nA..B  ^A                 in log: what B has and A has not; in diff: A compared with B"
 
 
 def _command_text(name: str) -> str:

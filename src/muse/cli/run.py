@@ -50,6 +50,7 @@ def run(
         return exits.OK if output.paging else exits.CLOSED_PIPE
     except Exception as error:
         known = as_muse_error(error)
+        output.abandon_if_broken()
         try:
             output.error(known)
             if environment.get("MUSE_TRACEBACK"):
@@ -107,6 +108,7 @@ def _dispatch(
             sys.stderr.write(help_text())
             return exits.USAGE
         output.write(help_text(), end="")
+        output.document({"commands": COMMANDS})
         return exits.OK
     if command not in COMMANDS:
         raise unknown_command(command)
@@ -139,6 +141,8 @@ def run_command(
         options = build_parser(command, module).parse(rest, options)
     except SystemExit:  # --help has been printed
         return exits.OK
+    except BrokenPipeError:
+        raise ClosedPipe from None
     output.set_color(options.color)
     output.quiet = options.quiet
     from muse.cli.context import Context

@@ -207,7 +207,7 @@ def test_log_of_a_path_follows_only_what_touches_it(muse: Muse) -> None:
     assert summaries("main~1", "b.txt") == ["two", "one"]
     assert summaries("main~2..main") == ["four", "three"]
     assert summaries("main", "^main~1") == ["four"]
-    assert summaries("-n", "2") == ["four", "three"]
+    assert summaries("-n", "2") == summaries("-2") == ["four", "three"]
     assert summaries("--", "a.txt") == ["four", "one"]
     assert summaries("--", "gone.txt") == []
     assert summaries("--author", "ada@") == ["four", "three", "two", "one"]

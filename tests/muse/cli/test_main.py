@@ -166,8 +166,8 @@ def test_help_imports_no_command(tmp_path: Path) -> None:
 
 
 def test_status_imports_only_what_it_needs(muse: Muse) -> None:
-    muse.commit("one", a_txt="1")
-    muse("status")
+    os.utime(muse.write("a.txt", "1"), (1e9, 1e9))  # old enough for its stats to be trusted
+    muse("commit", "-m", "one")
     loaded = modules_of(["status"], muse.folder)
     assert loaded <= _STATUS_MODULES, loaded - _STATUS_MODULES
     rooms = {name.partition(".")[0] for name in rooms_of(["status"], muse.folder)}
@@ -259,3 +259,29 @@ def _on_a_terminal(arguments: list[str], folder: Path, environment: dict[str, st
         os.close(ours)
         assert process.wait() == 0
     return data.decode()
+
+
+def test_output_that_cannot_be_written_is_an_error_and_no_output_is_none(muse: Muse) -> None:
+    muse.commit("one", a_txt="1")
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run(
+            [PROGRAM, "log"], cwd=muse.folder, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert result.returncode == 9
+    assert result.stderr.splitlines()[0] == "error[disk-full]: no space left on device"
+    closed = subprocess.run(
+        ["sh", "-c", f'"{PROGRAM}" log >&-'], cwd=muse.folder, capture_output=True, text=True, check=False
+    )
+    assert (closed.returncode, closed.stderr) == (0, "")
+
+
+def test_an_unknown_subcommand_gets_a_suggestion(nowhere: Muse) -> None:
+    assert "hint: did you mean muse config get" in nowhere("config", "gte", code=2).errors
+    assert "hint: there is muse git import, muse git export" in nowhere("git", "zzz", code=2).errors
+    assert "error[bad-arguments]: say what to do: import, export" in nowhere("git", code=2).errors
+
+
+def test_quiet_keeps_answers_and_drops_remarks(muse: Muse) -> None:
+    muse.write("a.txt", "1")
+    assert muse("-q", "commit", "-m", "one").output == ""
+    assert muse("log", "-q", "--oneline").output.endswith("(*main) one\n")

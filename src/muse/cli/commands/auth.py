@@ -99,7 +99,7 @@ def _login(context: Context, options: Namespace) -> None:
 def _log_in(context: Context, options: Namespace, hub: Any) -> Credential:
     from muse.remote.auth import load_key, log_in_with_key, log_in_with_password
 
-    label = context.environment.get("HOSTNAME", "") or "muse"
+    label = f"muse on {context.host_name}"
     if options.key:
         from muse.cli.signing import key_path
 
@@ -181,7 +181,7 @@ def _keygen(context: Context, options: Namespace) -> None:
     if options.register:
         origin = find_origin(context, options.register)
         with context.hub(origin) as hub:
-            add_key(hub, public_key, "muse")
+            add_key(hub, public_key, f"muse on {context.host_name}")
         context.output.say(f"{origin} knows it as yours")
     context.output.write(f"public key: {public_key.hex()}")
     context.output.document(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from muse.cli.commits import COMMIT_JSON
+from muse.errors import UsageError
 
 if TYPE_CHECKING:
     from muse.cli.arguments import Parser
@@ -41,7 +42,15 @@ def run(context: Context, options: Namespace) -> None:
     from muse.objects.ids import Kind, short_id
 
     repository, output = context.repository, context.output
-    heads, excluded, paths = split_arguments(context, options.words, ranges=True)
+    words = []
+    for word in options.words:
+        if word[:1] == "-" and word[1:].isdigit():  # -3
+            options.max_count = int(word[1:])
+        else:
+            words.append(word)
+    heads, excluded, paths = split_arguments(context, words, ranges=True)
+    if options.graph and (paths or options.since or options.until or options.author):
+        raise UsageError("bad-arguments", "--graph draws whole histories: it goes with revisions and -n only")
     head = repository.refs.head()
     names = refs_by_target(repository)
     if options.all:
