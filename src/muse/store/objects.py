@@ -13,7 +13,7 @@ from muse.objects.chunks import iter_chunks
 from muse.objects.ids import ID_BYTES, Kind, format_id, hash_bytes
 from muse.objects.tree import CHUNKED_KINDS
 from muse.packs.record import HEADER, Record, decode_object, parse_record
-from muse.store.cache import Key, ObjectCache
+from muse.store.cache import MAX_OBJECT_BYTES, Key, ObjectCache
 from muse.store.database import Database
 from muse.store.segments import SegmentReader
 
@@ -104,6 +104,10 @@ class ObjectStore:
         iterator = iter(keys)
         while batch := list(islice(iterator, BATCH)):
             yield from self._iter_located(self._locate_many(batch))
+
+    def find_locations(self, kind: Kind, ids: Iterable[bytes]) -> dict[bytes, Location]:
+        """Return where many objects lie, in one query; raises `missing-object`. Memory: 300 bytes each."""
+        return {key[1]: location for key, location in self._locate_many([(kind, one) for one in ids])}
 
     def size(self, kind: Kind, object_id: bytes) -> int:
         """Return the size of an object's bytes; raises `missing-object`."""
@@ -260,9 +264,10 @@ class ObjectStore:
         self._pending.clear()
         self._pending_commits.clear()
 
-    def remember(self, kind: int, object_id: bytes, data: bytes) -> None:
+    def remember(self, kind: int, object_id: bytes, data: bytes | memoryview) -> None:
         """Keep an object that was just put: the next version of it will want it as base."""
-        self._cache.add((kind, object_id), data)
+        if len(data) <= MAX_OBJECT_BYTES:
+            self._cache.add((kind, object_id), bytes(data))
 
     def forget(self) -> None:
         """Drop all caches and open files."""

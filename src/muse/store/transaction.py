@@ -100,7 +100,7 @@ class Transaction:
             self._note_commit(object_id, bytes(data))
         record = encode_object(kind, data, prefix)
         self._append(object_id, record, depth if record.base else 0)
-        self._objects.remember(kind, object_id, bytes(data))
+        self._objects.remember(kind, object_id, data)
         return object_id
 
     def put_record(self, object_id: bytes, record: Record) -> None:
