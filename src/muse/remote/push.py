@@ -338,7 +338,8 @@ class _Push:
         outgoing = Outgoing(self._repository.objects, plan.had)
         size = 0
         records = []
-        for _, record in outgoing.iter_blobs(plan.blobs):
+        for object_id, stored in outgoing.iter_blobs(plan.blobs):
+            record = outgoing.prepare(object_id, stored)
             size += record.size_bytes
             if size >= self._limits.stream_max_size_bytes:
                 return [], True
@@ -349,9 +350,8 @@ class _Push:
         from muse.remote.upload import Uploader, iter_packs
 
         outgoing = Outgoing(self._repository.objects, plan.had)
-        records = outgoing.iter_blobs(plan.blobs)
         with Uploader(self._hub, self._path, self._push_id, self._create, self._progress) as uploader:
-            for pack in iter_packs(records, outgoing, self._limits):
+            for pack in iter_packs(outgoing, plan.blobs, self._limits):
                 uploader.submit(pack)
             done = uploader.finish()
         self._packs += done.packs

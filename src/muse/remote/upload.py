@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from muse.errors import AccessDenied, InvalidData, LimitReached, MuseError, RemoteFailure
-from muse.objects.ids import Kind
 from muse.packs.pack import TARGET_BYTES, PackWriter
-from muse.packs.record import Record
 from muse.remote.client import JSON_TYPE
 from muse.remote.retry import RETRY_AFTER
 from muse.wire.messages import ConfirmRequest, Create, Limits, PresignRequest, SignedRequest
@@ -35,13 +33,12 @@ INDEX_RESERVE_BYTES = 64 << 10
 
 
 class Pack(NamedTuple):
-    """A sealed pack. `leans_on_earlier`: it holds differences from objects in packs before it."""
+    """A sealed pack."""
 
     digest: bytes
     parts: Parts
     size_bytes: int
     objects: int
-    leans_on_earlier: bool
 
 
 class Uploaded(NamedTuple):
@@ -50,27 +47,28 @@ class Uploaded(NamedTuple):
     size_bytes: int
 
 
-def iter_packs(records: Iterable[tuple[bytes, Record]], outgoing: Outgoing, limits: Limits) -> Iterator[Pack]:
-    """Seal the blobs into packs of about `TARGET_BYTES`, fewer bytes where the hub takes less."""
+def iter_packs(outgoing: Outgoing, blobs: Sequence[bytes], limits: Limits) -> Iterator[Pack]:
+    """Seal blobs into packs of about `TARGET_BYTES`, fewer bytes where the hub takes less.
+
+    No pack leans on another one of these, so they may be confirmed in any order.
+    """
     target = min(TARGET_BYTES, limits.pack_max_bytes - INDEX_RESERVE_BYTES)
     writer = PackWriter()
-    inside: set[bytes] = set()
-    leans = False
-    for object_id, record in records:
+    for object_id, stored in outgoing.iter_blobs(blobs):
+        record = outgoing.prepare(object_id, stored)
         if len(writer) and writer.size_bytes + record.size_bytes > target:
-            yield _seal(writer, leans)
-            writer, inside, leans = PackWriter(), set(), False
+            yield _seal(writer)
+            writer = PackWriter()
+            outgoing.begin_pack()
+            record = outgoing.prepare(object_id, stored)
         writer.add(object_id, record)
-        inside.add(object_id)
-        if record.base is not None and record.base not in inside:
-            leans = leans or outgoing.was_sent(Kind.BLOB, record.base)
     if len(writer):
-        yield _seal(writer, leans)
+        yield _seal(writer)
 
 
-def _seal(writer: PackWriter, leans: bool) -> Pack:
+def _seal(writer: PackWriter) -> Pack:
     digest, parts = writer.seal()
-    return Pack(digest, parts, sum(map(len, parts)), len(writer), leans)
+    return Pack(digest, parts, sum(map(len, parts)), len(writer))
 
 
 class Uploader:
@@ -98,10 +96,8 @@ class Uploader:
         self._progress = progress
         self._max_bytes_in_flight = max_bytes_in_flight
         self._changed = threading.Condition()
-        self._queue: deque[tuple[int, Pack]] = deque()
+        self._queue: deque[Pack] = deque()
         self._submitted = 0
-        self._confirmed: set[int] = set()
-        self._first_unconfirmed = 0
         self._threads = 0
         self._busy = 0
         self._width = float(FIRST_CONCURRENT)
@@ -127,7 +123,7 @@ class Uploader:
         """Take a pack; returns when there is room for the next."""
         with self._changed:
             self._check()
-            self._queue.append((self._submitted, pack))
+            self._queue.append(pack)
             self._submitted += 1
             self._bytes_in_flight += pack.size_bytes
             self._bytes_sealed += pack.size_bytes
@@ -141,7 +137,7 @@ class Uploader:
         """Wait until all is confirmed; returns what was sent, packs that were stored before included."""
         with self._changed:
             self._all_sealed = True
-            while self._failure is None and len(self._confirmed) < self._submitted:
+            while self._failure is None and self._done.packs < self._submitted:
                 self._changed.wait()
             self._check()
             return self._done
@@ -166,10 +162,10 @@ class Uploader:
                 if self._closed:
                     self._threads -= 1
                     return
-                number, pack = self._queue.popleft()
+                pack = self._queue.popleft()
                 self._busy += 1
             try:
-                self._send(number, pack)
+                self._send(pack)
             except BaseException as error:
                 with self._changed:
                     self._failure = self._failure or error
@@ -178,15 +174,12 @@ class Uploader:
                     self._changed.notify_all()
                 return
             with self._changed:
-                self._note_confirmed(number, pack)
+                self._note_confirmed(pack)
 
-    def _note_confirmed(self, number: int, pack: Pack) -> None:
+    def _note_confirmed(self, pack: Pack) -> None:
         self._busy -= 1
         self._width = min(MAX_CONCURRENT, self._width + 1 / self._width)
         self._bytes_in_flight -= pack.size_bytes
-        self._confirmed.add(number)
-        while self._first_unconfirmed in self._confirmed:
-            self._first_unconfirmed += 1
         done = self._done
         self._done = Uploaded(done.packs + 1, done.objects + pack.objects, done.size_bytes + pack.size_bytes)
         self._start_threads()
@@ -198,11 +191,11 @@ class Uploader:
             total = self._bytes_sealed if self._all_sealed else None
             self._progress("uploading", self._bytes_sent, total, "bytes")
 
-    def _send(self, number: int, pack: Pack) -> None:
+    def _send(self, pack: Pack) -> None:
         failures = 0
         while True:
             try:
-                self._send_once(number, pack)
+                self._send_once(pack)
                 return
             except MuseError as error:
                 failures += 1
@@ -211,7 +204,7 @@ class Uploader:
                 if self._closed or not self._hub.retry.wait(failures, error):
                     raise
 
-    def _send_once(self, number: int, pack: Pack) -> None:
+    def _send_once(self, pack: Pack) -> None:
         """Presign, PUT and confirm, every time anew: an address is never used twice."""
         request = PresignRequest(self._push_id, pack.digest, pack.size_bytes, self._create)
         answer = parse_presign_answer(
@@ -224,11 +217,6 @@ class Uploader:
             self._put(answer.request, pack)
         else:
             self._note_sent(pack.size_bytes)
-        if pack.leans_on_earlier:
-            with self._changed:
-                while not self._closed and self._first_unconfirmed < number:
-                    self._changed.wait()
-            self._check_open()
         self._confirm(pack)
 
     def _put(self, request: SignedRequest, pack: Pack) -> None:
