@@ -181,12 +181,11 @@ class _Application:
             self._path = path
             writer.clear_tree(path)
         needed = _with_parents(parent_of(write.path) for write in plan.writes) | set(plan.submodules)
-        # A directory may be needed only to be emptied: what is to become a file is not needed as a directory.
         writer.remove_empty((parent_of(path) for path, _ in plan.deletes), needed)
         for path in plan.replace:
             self._path = path
             try:
-                writer.remove_empty_tree(path)
+                writer.remove_empty_tree(path, needed)
             except (FileNotFoundError, NotADirectoryError):
                 pass
 

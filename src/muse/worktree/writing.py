@@ -17,7 +17,6 @@ from types import TracebackType
 from muse.errors import Conflict
 from muse.objects.tree import CHUNKED_EXECUTABLE, EXECUTABLE, Entry
 from muse.store.repository import Repository
-from muse.worktree.paths import parent_of
 from muse.worktree.plan import would_overwrite
 from muse.worktree.statrow import Stats, is_settled, stats_of
 
@@ -127,7 +126,7 @@ class Writer:
             if parent:
                 waiting.add(parent)
 
-    def remove_empty_tree(self, path: str) -> None:
+    def remove_empty_tree(self, path: str, keep: set[str]) -> None:
         """Remove a directory that holds nothing but directories; leaves it alone if there is more."""
         below = []
         pending = [path]
@@ -138,7 +137,7 @@ class Writer:
                 pending += [
                     f"{directory}/{entry.name}" for entry in found if entry.is_dir(follow_symlinks=False)
                 ]
-        self.remove_empty(below, {parent_of(path)})
+        self.remove_empty(below, keep)
 
     def clear_tree(self, path: str) -> None:
         """Remove a directory with everything in it; follows no link."""

@@ -70,7 +70,15 @@ class Link(str):
 
 
 class Script(bytes):
-    """The content of an executable file."""
+    """The content of an executable file; not equal to that of a plain one."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Script) and bytes(self) == bytes(other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = bytes.__hash__
 
 
 Content = bytes | Link

@@ -53,7 +53,8 @@ def test_gitignore_counts_only_where_no_museignore_rules(scene: Scene) -> None:
             "x.o": b"",
             "git/.gitignore": b"!keep.o\n", "git/keep.o": b"", "git/y.o": b"",
             "muse/.museignore": b"*.a\n", "muse/.gitignore": b"*.c\n",
-            "muse/z.o": b"", "muse/z.a": b"", "muse/z.c": b"", "muse/sub/.gitignore": b"*\n", "muse/sub/w": b"",
+            "muse/z.o": b"", "muse/z.a": b"", "muse/z.c": b"",
+            "muse/sub/.gitignore": b"*\n", "muse/sub/w": b"",
         }
     )  # fmt: skip
     found = scene.status(with_ignored=True)
@@ -65,7 +66,9 @@ def test_gitignore_counts_only_where_no_museignore_rules(scene: Scene) -> None:
 def test_tracked_files_stay_tracked(scene: Scene) -> None:
     scene.write({"out/kept": b"1", "a.log": b"2"})
     scene.commit()
-    scene.write({".museignore": b"out\n*.log\n", "out/new": b"3", "out/.museignore": b"!new\n", "b.log": b"4"})
+    scene.write(
+        {".museignore": b"out\n*.log\n", "out/new": b"3", "out/.museignore": b"!new\n", "b.log": b"4"}
+    )
     scene.write({"out/kept": b"changed", "a.log": b"changed"})
     found = scene.status(with_ignored=True)
     assert [change.path for change in found.modified] == ["a.log", "out/kept"]
@@ -115,8 +118,8 @@ _NAMES = st.sampled_from(["a", "b", "ab", "a.o", "b.log", "build", "foo.c", ".x"
 _PATHS = st.lists(_NAMES, min_size=1, max_size=3).map("/".join)
 _PATTERNS = st.one_of(
     st.sampled_from(
-        ["*", "*.o", "a*", "?", "[ab]", "[!a]", "**/a", "a/**", "a/**/b", "/a", "/*", "*/", "a/", "b/*", "!*.o", "**",
-         "*/b", "/a/b", "!/a", "a/*/b", "\\!x", "#c", "  ", "a.o ", "/", "[z-a]", "!a/b", "!*/", ".*", "b**"]
+        ["*", "*.o", "a*", "?", "[ab]", "[!a]", "**/a", "a/**", "a/**/b", "/a", "/*", "*/", "a/", "b/*", "**",
+         "!*.o",          "*/b", "/a/b", "!/a", "a/*/b", "\\!x", "#c", "  ", "a.o ", "/", "[z-a]", "!a/b", "!*/", ".*", "b**"]
     ),
     _PATHS,
     _PATHS.map(lambda path: f"/{path}"),
@@ -168,7 +171,9 @@ def test_git_leaves_out_the_same(
     for path, content in rules.items():
         (folder / path).write_bytes(content)
     listed = subprocess.run(
-        ["git", "-C", folder, "ls-files", "-z", "--others", "--exclude-standard"], check=True, capture_output=True
+        ["git", "-C", folder, "ls-files", "-z", "--others", "--exclude-standard"],
+        check=True,
+        capture_output=True,
     ).stdout.decode()
     expected = set(listed.split("\0")) - {""}
     assert _left_in(files | set(rules), rules) == expected

@@ -16,6 +16,7 @@ from muse.store.fsck import fsck
 from muse.store.repository import Repository
 from muse.worktree.reading import read_all, read_stable
 from muse.worktree.scan import Problem
+from muse.worktree.snapshot import snapshot
 
 
 def _content(scene: Scene, tree: bytes) -> dict[str, bytes]:
@@ -23,7 +24,8 @@ def _content(scene: Scene, tree: bytes) -> dict[str, bytes]:
 
     objects = scene.repository.objects
     return {
-        path: b"".join(objects.open_file(entry.kind, entry.id)) for path, entry in iter_files(objects.load, tree)
+        path: b"".join(objects.open_file(entry.kind, entry.id))
+        for path, entry in iter_files(objects.load, tree)
     }
 
 
@@ -213,11 +215,14 @@ def test_a_failed_transaction_leaves_the_stat_cache_alone(scene: Scene) -> None:
     scene.write({"a": b"1"})
     scene.commit()
     scene.write({"a": b"2"})
-    with pytest.raises(ZeroDivisionError), scene.repository.transaction("commit") as transaction:
-        from muse.worktree.snapshot import snapshot
 
-        snapshot(scene.repository, transaction)
-        raise ZeroDivisionError
+    def snapshot_and_fail() -> None:
+        with scene.repository.transaction("commit") as transaction:
+            snapshot(scene.repository, transaction)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        snapshot_and_fail()
     assert [change.path for change in scene.status().modified] == ["a"]
 
 

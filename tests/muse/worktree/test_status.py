@@ -62,7 +62,7 @@ def test_what_changed_about_a_file_is_told(scene: Scene) -> None:
         Modified("size", True, False, False),
         Modified("type", True, False, True),
     ]
-    assert not (found.added or found.deleted or found.renamed)
+    assert found.added == found.deleted == found.renamed == []
 
 
 def test_files_that_become_folders_and_folders_that_become_files(scene: Scene) -> None:
@@ -102,7 +102,9 @@ def test_a_moved_file_is_renamed_if_its_content_is_the_same(scene: Scene) -> Non
 
 def test_a_clean_work_tree_needs_no_file_and_no_object(scene: Scene) -> None:
     scene.write({f"d{i}/sub/file{j}": f"{i} {j}".encode() for i in range(4) for j in range(4)})
-    scene.write({"top": b"x", ".gitignore": b"*.log\n", "noise.log": b"", "d1/.museignore": b"*.o\n", "d1/a.o": b""})
+    scene.write(
+        {"top": b"x", ".gitignore": b"*.log\n", "noise.log": b"", "d1/.museignore": b"*.o\n", "d1/a.o": b""}
+    )
     scene.commit()
     work_dir = scene.work_dir
     scene.repository.close()
@@ -253,7 +255,11 @@ def test_names_that_some_file_systems_confuse(scene: Scene) -> None:
     scene.write({"docs/read": b"2", "DOCS/x": b"3", "caf\u00e9": b"4", "cafe\u0301": b"5"})
     if len(list(scene.path("docs").iterdir())) < 3:
         pytest.skip("this file system confuses them already")
-    assert scene.status().collisions == [("DOCS", "docs"), ("cafe\u0301", "caf\u00e9"), ("docs/Read", "docs/read")]
+    assert scene.status().collisions == [
+        ("DOCS", "docs"),
+        ("cafe\u0301", "caf\u00e9"),
+        ("docs/Read", "docs/read"),
+    ]
 
 
 def test_a_work_tree_reached_through_a_link(scene: Scene, tmp_path: Path) -> None:
