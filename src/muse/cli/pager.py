@@ -7,6 +7,8 @@ import shlex
 import subprocess
 from collections.abc import Mapping
 
+from muse.errors import UsageError
+
 
 def start_pager(environment: Mapping[str, str]) -> subprocess.Popen[str] | None:
     """Start the pager with a pipe as its stdin; None when it is switched off or cannot be started."""
@@ -43,8 +45,26 @@ def finish_pager(pager: subprocess.Popen[str]) -> None:
 
 
 def edit_text(path: str, environment: Mapping[str, str]) -> int:
-    """Let the user edit a file in MUSE_EDITOR, VISUAL, EDITOR or vi; return the editor's exit code."""
+    """Let the user edit a file in MUSE_EDITOR, VISUAL, EDITOR or vi; return the editor's exit code.
+
+    Ctrl-C belongs to the editor meanwhile.
+    """
+    import signal
+
     command = environment.get("MUSE_EDITOR") or environment.get("VISUAL") or environment.get("EDITOR") or "vi"
-    return subprocess.run(
-        [*shlex.split(command), path], check=False, env={**os.environ, **environment}
-    ).returncode
+    try:
+        started = subprocess.Popen([*shlex.split(command), path], env={**os.environ, **environment})
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            "bad-setting",
+            f'the editor "{command}" cannot be started: {error}',
+            hint="set MUSE_EDITOR, or use -m",
+        ) from None
+    with started as editor:
+        before = signal.signal(
+            signal.SIGINT, signal.SIG_IGN
+        )  # after the start: the editor must not inherit it
+        try:
+            return editor.wait()
+        finally:
+            signal.signal(signal.SIGINT, before)

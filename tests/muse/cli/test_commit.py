@@ -94,6 +94,8 @@ def test_without_a_message_the_editor_is_asked(muse: Muse, tmp_path: Path) -> No
     assert Path(f"{editor}.seen").read_text().startswith("edited\n")
     muse.environment["MUSE_EDITOR"] = "false"
     assert "the editor failed" in muse("commit", "--amend", code=2).errors
+    muse.environment["MUSE_EDITOR"] = "/no/such/editor"
+    assert "hint: set MUSE_EDITOR, or use -m" in muse("commit", "--amend", code=2).errors
 
 
 def test_amend_keeps_author_and_parents(muse: Muse) -> None:
