@@ -42,21 +42,24 @@ _KINDS = {
 
 
 class FileDifference(NamedTuple):
-    """One changed path. `is_shown`: it has a section of its own below the list."""
+    """One changed path; it has a section of its own below the list if there is something to see."""
 
     number: int
     status: str
     title: str
     address: str
     mode_note: str
-    sizes: str
-    is_text: bool
-    is_shown: bool
-    added: int
-    deleted: int
-    hunks: list[Hunk]
-    image_pair: list[tuple[str, str]]
-    message: str
+    note: str
+    """What the list says of it where no lines are counted."""
+    added: int = 0
+    deleted: int = 0
+    hunks: list[Hunk] = []
+    image_pair: list[tuple[str, str]] = []
+    message: str = ""
+
+    @property
+    def is_shown(self) -> bool:
+        return bool(self.hunks or self.image_pair or self.message)
 
     @property
     def letter(self) -> str:
@@ -97,23 +100,28 @@ async def load_changes(
     place = _Place(addresses, parent.id.hex() if parent is not None else "", commit.id.hex())
 
     lines_left = settings.web_diff_max_lines
+    left_out = False
     files: list[FileDifference] = []
     for number, change in enumerate(changes, start=1):
         old_path = renames.get(change.path, change.path)
         if old_path != change.path:
             change = Change(change.path, olds[old_path], change.new)
-        may_show = number <= COMPARED_MAX and lines_left > 0
-        file = await _compare(browser, place, number, change, old_path, settings.web_text_max_bytes, may_show)
-        if may_show and _length(file) > lines_left:
-            file = file._replace(hunks=[], message="Too many lines for this page.")
-        lines_left -= _length(file)
+        file = _describe(place, number, change, old_path)
+        if number > COMPARED_MAX or lines_left <= 0:
+            left_out = True
+        else:
+            file = await _compare(browser, place, file, change, old_path, settings.web_text_max_bytes)
+            length = sum(len(hunk.lines) for hunk in file.hunks)
+            if length > lines_left:
+                file, length = file._replace(hunks=[], message="Too many lines for this page."), 0
+            lines_left -= length
         files.append(file)
     notes = []
     if parent_count > 1:
         notes.append("A merge: compared with its first parent.")
     if more:
         notes.append(f"Only the first {FILES_MAX:,} changed files are listed.")
-    if any(not file.is_shown for file in files):
+    if left_out:
         notes.append("The lines of the last files are left out: this commit is too large for one page.")
     return ChangesView(
         format_count(len(files), "changed file") if not more else f"More than {FILES_MAX:,} changed files",
@@ -124,56 +132,40 @@ async def load_changes(
     )
 
 
-def _length(file: FileDifference) -> int:
-    return sum(len(hunk.lines) for hunk in file.hunks)
-
-
-async def _compare(
-    browser: Browser,
-    place: _Place,
-    number: int,
-    change: Change,
-    old_path: str,
-    max_bytes: int,
-    may_show: bool,
-) -> FileDifference:
+def _describe(place: _Place, number: int, change: Change, old_path: str) -> FileDifference:
+    """What is known of a change without reading the file."""
     old, new = change.old, change.new
     status = "added" if old is None else "deleted" if new is None else "modified"
     title = change.path
     if old_path != change.path:
         status, title = "renamed", f"{old_path} → {change.path}"
-    addresses = place.addresses
-    address = addresses.blob(place.new_rev, change.path)
     if new is None:
-        address = addresses.blob(place.old_rev, old_path)
-    file = FileDifference(
-        number,
-        status,
-        title,
-        address,
-        _mode_note(old, new),
-        " → ".join(format_size(side.size_bytes) for side in (old, new) if side is not None),
-        False,
-        may_show,
-        0,
-        0,
-        [],
-        [],
-        "",
-    )
-    if not may_show:
-        return file
+        address = place.addresses.blob(place.old_rev, old_path)
+    else:
+        address = place.addresses.blob(place.new_rev, change.path)
+    note = " → ".join(format_size(side.size_bytes) for side in (old, new) if side is not None)
+    mode_note = _mode_note(old, new)
     if old is not None and new is not None and old.id == new.id:
-        return file._replace(is_text=True, message="The content is the same.")
+        note = mode_note
+    return FileDifference(number, status, title, address, mode_note, note)
+
+
+async def _compare(
+    browser: Browser, place: _Place, file: FileDifference, change: Change, old_path: str, max_bytes: int
+) -> FileDifference:
+    """Add what can be shown of the content."""
+    old, new = change.old, change.new
+    if old is not None and new is not None and old.id == new.id:
+        return file
     if picture_type(change.path) and not change.path.lower().endswith(".svg"):
         return file._replace(image_pair=_pictures(place, change, old_path))
-    before, after = await _load_text(browser, old, max_bytes), await _load_text(browser, new, max_bytes)
+    if max(side.size_bytes for side in (old, new) if side is not None) > max_bytes:
+        return file._replace(message="Too large to compare here.")
+    before, after = await _load_text(browser, old), await _load_text(browser, new)
     if before is None or after is None:
-        large = max(side.size_bytes for side in (old, new) if side is not None) > max_bytes
-        return file._replace(message="Too large to compare here." if large else "Not a text.")
+        return file
     difference = await asyncio.to_thread(compare_texts, before, after)
     return file._replace(
-        is_text=True,
         added=difference.added,
         deleted=difference.deleted,
         hunks=difference.hunks,
@@ -184,17 +176,15 @@ async def _compare(
 def _message(difference: TextDifference) -> str:
     if difference.hunks:
         return ""
-    return "Only the ends of lines differ." if difference.ends_differ else "An empty file."
+    return "Only the ends of lines differ." if difference.ends_differ else ""
 
 
-async def _load_text(browser: Browser, entry: Entry | None, max_bytes: int) -> str | None:
-    """The text of one side, empty where it does not exist, None for what is no text of bearable size."""
+async def _load_text(browser: Browser, entry: Entry | None) -> str | None:
+    """The text of one side, empty where it does not exist, None for what is no text."""
     if entry is None:
         return ""
     if entry.kind == SUBMODULE:
         return f"submodule commit {entry.id.hex()[:40]}\n"
-    if entry.size_bytes > max_bytes:
-        return None
     return decode_text(await load_file(browser.reader, entry))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 from datetime import UTC, date
@@ -12,8 +13,10 @@ from typing import NamedTuple
 from litestar import Response, get
 from litestar.params import FromPath
 
-from muse.errors import UsageError
+from muse.errors import InvalidData, UsageError
+from muse.objects.commit import Commit
 from muse.objects.ids import ID_BYTES
+from muse.objects.signature import check_signature
 from musehub.web.changes import load_changes
 from musehub.web.given import GivenAccounts, GivenLibrary, GivenSettings, GivenVisit
 from musehub.web.page import AnyRequest, page_response
@@ -21,7 +24,7 @@ from musehub.web.views import (
     CommitView,
     Label,
     body_of,
-    label_commits,
+    load_labels,
     make_menu,
     rev_name,
     view_commit,
@@ -69,7 +72,7 @@ async def show_commits(
     after = request.query_params.get("after", "")
     starts = decode_starts(after) if after else [revision.commit.id]
     page = await browser.load_history(starts, PAGE_SIZE)
-    labels = label_commits(repository, browser.refs)
+    labels = await load_labels(browser, repository)
     commits = [view_commit_row(row, addresses, labels) for row in page.commits]
     rest_of_it = page.rest[:_MAX_STARTS]
     context = {
@@ -106,17 +109,25 @@ async def show_commit(
     parent_rows = await browser.find_commits(content.parents[:1])
     parent = parent_rows[content.parents[0]] if content.parents else None
     changes = await load_changes(browser, addresses, row, parent, len(content.parents), settings)
-    labels = label_commits(repository, browser.refs)
+    labels = await load_labels(browser, repository)
     context = {
         "repository": repository,
         "tab": "commits",
         "commit": view_commit(row.id, content, addresses, labels, signer),
+        "is_verified": await asyncio.to_thread(_is_verified, content),
         "body": body_of(content.message),
         "parents": [Label("commit", key.hex()[:12], addresses.commit(key.hex())) for key in content.parents],
         "extra": sorted(content.extra.items()),
         "changes": changes,
     }
     return await page_response(visit, "commit.html", context)
+
+
+def _is_verified(commit: Commit) -> bool:
+    try:
+        return check_signature(commit) is not None
+    except InvalidData:
+        return False
 
 
 def _by_day(commits: list[CommitView]) -> list[Day]:

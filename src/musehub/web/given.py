@@ -1,10 +1,14 @@
-"""What handlers are given by name, and how they say so: `visit: GivenVisit`."""
+"""What handlers are given by name, and how they say so: `visit: GivenVisit`.
+
+None of it comes from a request, so nothing is validated: that would take values apart and rebuild them.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 
 from musehub.accounts.service import Accounts
 from musehub.db.engine import Database
@@ -14,12 +18,12 @@ from musehub.settings import Settings
 from musehub.storage.port import Store
 from musehub.web.page import Visit
 
-GivenAccounts = NamedDependency[Accounts]
-GivenClock = NamedDependency[Clock]
-GivenDatabase = NamedDependency[Database]
-GivenSettings = NamedDependency[Settings]
-GivenStore = NamedDependency[Store]
-GivenVisit = NamedDependency[Visit]
+GivenAccounts = SkipValidation[NamedDependency[Accounts]]
+GivenClock = SkipValidation[NamedDependency[Clock]]
+GivenDatabase = SkipValidation[NamedDependency[Database]]
+GivenSettings = SkipValidation[NamedDependency[Settings]]
+GivenStore = SkipValidation[NamedDependency[Store]]
+GivenVisit = SkipValidation[NamedDependency[Visit]]
 
 
 class Library(NamedTuple):
@@ -39,4 +43,4 @@ async def provide_library(database: GivenDatabase, store: GivenStore, visit: Giv
     return Library(database, store, visit)
 
 
-GivenLibrary = NamedDependency[Library]
+GivenLibrary = SkipValidation[NamedDependency[Library]]

@@ -14,15 +14,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from litestar.datastructures import Cookie
-from litestar.di import NamedDependency
 
 from muse.errors import AccessDenied
 from musehub.accounts.actor import ANONYMOUS, Actor
 from musehub.accounts.request import load_request_actor
 from musehub.accounts.service import Accounts
 from musehub.accounts.users import User
-from musehub.db.instants import Clock
 from musehub.settings import Settings
+from musehub.web.given import GivenAccounts, GivenClock, GivenSettings
 from musehub.web.page import AnyRequest, Visit, make_visit
 
 SESSION_COOKIE = "musehub_session"
@@ -33,9 +32,9 @@ _FORM_TTL = timedelta(hours=12)
 
 async def provide_visit(
     request: AnyRequest,
-    accounts: NamedDependency[Accounts],
-    settings: NamedDependency[Settings],
-    clock: NamedDependency[Clock],
+    accounts: GivenAccounts,
+    settings: GivenSettings,
+    clock: GivenClock,
 ) -> Visit:
     """The dependency `visit` of every page.
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Response, get, post
-from litestar.di import NamedDependency
 from litestar.response import Redirect
 
 from muse.errors import AccessDenied, LimitReached, MuseError
 from musehub.accounts.request import read_client_address
-from musehub.accounts.service import Accounts
-from musehub.settings import Settings
+from musehub.web.given import GivenAccounts, GivenSettings, GivenVisit
 from musehub.web.page import AnyRequest, Visit, page_response
 from musehub.web.session import (
     FORM_COOKIE,
@@ -25,7 +23,7 @@ from musehub.web.session import (
 
 
 @get("/login")
-async def show_login(request: AnyRequest, visit: NamedDependency[Visit]) -> Response[Any]:
+async def show_login(request: AnyRequest, visit: GivenVisit) -> Response[Any]:
     """The form; whoever is signed in already goes on."""
     target = safe_target(request.query_params.get("next"))
     if not visit.actor.is_anonymous:
@@ -36,9 +34,9 @@ async def show_login(request: AnyRequest, visit: NamedDependency[Visit]) -> Resp
 @post("/login", status_code=200)
 async def log_in(
     request: AnyRequest,
-    visit: NamedDependency[Visit],
-    accounts: NamedDependency[Accounts],
-    settings: NamedDependency[Settings],
+    visit: GivenVisit,
+    accounts: GivenAccounts,
+    settings: GivenSettings,
 ) -> Response[Any]:
     """Check name and password; failures are counted per name and per address, as those of the API."""
     form = await request.form()
@@ -55,9 +53,7 @@ async def log_in(
 
 
 @post("/logout", status_code=200)
-async def log_out(
-    request: AnyRequest, visit: NamedDependency[Visit], accounts: NamedDependency[Accounts]
-) -> Response[Any]:
+async def log_out(request: AnyRequest, visit: GivenVisit, accounts: GivenAccounts) -> Response[Any]:
     """End the session on the hub, not only in this browser."""
     if visit.actor.is_anonymous:
         return _redirect("/")

@@ -7,15 +7,18 @@ from datetime import datetime
 from typing import NamedTuple
 
 from muse.objects.commit import Agent, Commit
-from muse.wire.messages import Ref
 from muse.wire.refnames import HEADS, TAGS
 from musehub.db.history import CommitRow
 from musehub.db.repositories import RepositoryRow
+from musehub.repos.browse import Browser
 from musehub.web.addresses import RepositoryAddresses
 from musehub.web.wording import to_datetime
 
 MENU_MAX = 30
 """More branches or tags than this are found on their own page."""
+
+LABELLED_TAGS_MAX = 1_000
+"""Reading more tags would cost more than the page they label."""
 
 
 class RepositoryView(NamedTuple):
@@ -243,17 +246,16 @@ def view_commit(
     )
 
 
-def label_commits(repository: RepositoryView, refs: Mapping[str, Ref]) -> dict[bytes, list[Label]]:
-    """The branches and tags that stand at each commit; annotated tags are left out."""
+async def load_labels(browser: Browser, repository: RepositoryView) -> dict[bytes, list[Label]]:
+    """The branches and tags that stand at each commit; without tags where there are very many."""
     labels: dict[bytes, list[Label]] = {}
-    for name, ref in refs.items():
-        if name.startswith(HEADS):
-            short = name.removeprefix(HEADS)
-            label = Label("branch", short, repository.addresses.tree(short))
-        else:
-            short = name.removeprefix(TAGS)
-            label = Label("tag", short, repository.addresses.tree(tag_rev(repository, short)))
-        labels.setdefault(ref.target, []).append(label)
+    for name in repository.branches:
+        label = Label("branch", name, repository.addresses.tree(name))
+        labels.setdefault(browser.refs[HEADS + name].target, []).append(label)
+    tags = await browser.load_tags() if len(repository.tags) <= LABELLED_TAGS_MAX else []
+    for tag in tags:
+        label = Label("tag", tag.name, repository.addresses.tree(tag_rev(repository, tag.name)))
+        labels.setdefault(tag.target, []).append(label)
     return labels
 
 

@@ -69,7 +69,9 @@ def to_datetime(time_s: int, offset_min: int) -> datetime:
 
 
 def format_duration(seconds: float) -> str:
-    """`0.4 ms`, `37 ms`, `1.24 s`, `2 min 05 s`."""
+    """`0.4 ms`, `37 ms`, `1.24 s`, `2 min 05 s`; what is too short to say is `< 0.1 ms`."""
+    if seconds < 0.00005:
+        return "< 0.1 ms" if seconds > 0 else "0 s"
     if seconds < 0.01:
         return f"{seconds * 1000:.1f} ms"
     if seconds < 0.9995:
