@@ -85,7 +85,7 @@ async def empty_database_url(
 
 @pytest.fixture(scope="session")
 def templates() -> dict[str, str]:
-    """What was migrated once in this process, to be copied by each test."""
+    """What was migrated once in this process: a file to copy, a database to clear."""
     return {}
 
 
@@ -97,7 +97,7 @@ async def database_url(
     templates: dict[str, str],
     request: pytest.FixtureRequest,
 ) -> AsyncIterator[str]:
-    """A database with the tables of this version."""
+    """A database with the tables of this version; whoever changes tables takes `empty_database_url`."""
     if database_kind == "sqlite":
         if "sqlite" not in templates:
             path = tmp_path_factory.mktemp("template") / "hub.sqlite"
@@ -108,12 +108,11 @@ async def database_url(
         return
     server: PostgreSQL = request.getfixturevalue("postgresql")
     if "postgresql" not in templates:
-        template = await server.create_database()
-        await _migrate(server.url(template), tmp_path)
-        templates["postgresql"] = template
-    name = await server.create_database(template=templates["postgresql"])
-    yield server.url(name)
-    await server.drop_database(name)
+        name = await server.create_database()
+        await _migrate(server.url(name), tmp_path)
+        templates["postgresql"] = name
+    yield server.url(templates["postgresql"])
+    await server.clear_database(templates["postgresql"])
 
 
 async def _migrate(url: str, folder: Path) -> None:

@@ -56,8 +56,7 @@ class Database:
 
     @asynccontextmanager
     async def read(self, name: str) -> AsyncIterator[AsyncConnection]:
-        """One read-only transaction: every statement in it sees the same state of the database
-        on SQLite, and committed states on PostgreSQL."""
+        """One read-only transaction, whose statements all see the same state of the database."""
         async with self._work(self._reader, name, writes=False) as conn:
             yield conn
 
@@ -85,6 +84,9 @@ class Database:
             # Taken now, because a connection that breaks later does not give it any more.
             counted = (await conn.get_raw_connection()).info
             counted[_STATEMENTS] = 0
+            if self.is_postgresql and not writes:
+                # Becomes part of BEGIN; SQLite's readers are set up like this from the start.
+                await conn.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             await conn.begin()
             yield conn
             await conn.commit()

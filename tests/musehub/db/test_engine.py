@@ -142,12 +142,23 @@ async def test_two_processes_write_to_one_embedded_database(
         await database.close()
 
 
-async def test_a_read_cannot_write_to_the_embedded_database(database: Database) -> None:
-    if database.is_postgresql:
-        pytest.skip("one pool serves both there")
-    with pytest.raises(MuseError):
+async def test_a_read_cannot_write(database: Database) -> None:
+    with pytest.raises(MuseError) as caught:
         async with database.read("read") as conn:
             await conn.execute(users.insert().values(**ROW))
+    assert caught.value.code == "read-only"
+    async with database.transaction("write") as conn:
+        await conn.execute(users.insert().values(**ROW))
+
+
+async def test_a_read_sees_one_state_whatever_is_written_meanwhile(database: Database) -> None:
+    count = sa.select(sa.func.count()).select_from(users)
+    async with database.read("read") as conn:
+        before = (await conn.execute(count)).scalar_one()
+        async with database.transaction("write") as other:
+            await other.execute(users.insert().values(**ROW))
+        assert (await conn.execute(count)).scalar_one() == before
+    assert await count_users(database) == before + 1
 
 
 async def test_a_database_without_tables_says_what_to_do(

@@ -47,9 +47,10 @@ async def test_an_external_database_is_not_migrated_by_serving(
     assert "musehub migrate" in str(caught.value.hint)
 
 
-async def test_a_database_of_a_newer_version_is_left_alone(database: Database) -> None:
-    async with database.transaction("pretend") as conn:
+async def test_a_database_of_a_newer_version_is_left_alone(empty: Database) -> None:
+    await migrate.upgrade(empty)
+    async with empty.transaction("pretend") as conn:
         await conn.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(UsageError) as caught:
-        await migrate.check_up_to_date(database)
+        await migrate.check_up_to_date(empty)
     assert "newer version" in str(caught.value.hint)
