@@ -208,7 +208,7 @@ def _update_line(update: RefUpdate, remote: str) -> str:
 
 def _print_timings(context: Context, pushed: Pushed) -> None:
     from muse.cli.commands.fetch import print_phases
-    from muse.cli.output import columns, human_size
+    from muse.cli.output import columns, counted, human_size
 
     print_phases(context, pushed)
     timeline = pushed.receipt.timeline
@@ -217,6 +217,12 @@ def _print_timings(context: Context, pushed: Pushed) -> None:
         [str(phase.get("name", "")), f"{1000 * float(phase.get('s', 0)):,.1f} ms"]
         for phase in timeline.get("phases", [])
     ]
+    uploads = timeline.get("uploads")
+    if uploads:
+        packs = f"{counted(int(uploads.get('packs', 0)), 'pack')}, {human_size(int(uploads.get('bytes', 0)))}"
+        rows.append(
+            ["verify packs", f"{1000 * float(uploads.get('s', 0)):,.1f} ms, {packs}, during the upload"]
+        )
     rows.append(["all of it", f"{1000 * float(timeline.get('total_s', 0)):,.1f} ms"])
     rows.append(["longest transaction", f"{1000 * float(timeline.get('longest_transaction_s', 0)):,.1f} ms"])
     rows.append(["database", f"{timeline.get('statements', 0)} statements"])
