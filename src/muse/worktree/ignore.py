@@ -49,8 +49,9 @@ class Patterns:
                 continue  # as Git: a line that is no pattern matches nothing
             if pattern.include is None:
                 continue
-            by_name = "/" not in line.rstrip().removeprefix("!").removesuffix("/")
-            regex = _simplify(pattern, by_name)
+            line = line.rstrip()
+            by_name = "/" not in line.removeprefix("!").removesuffix("/")
+            regex = _regex_for_entry(pattern, line, by_name)
             patterns.append(_Pattern(re.compile(regex).search, bool(pattern.include), by_name))
             quick[by_name].append(f"(?:{regex})")
         self._last_first = patterns[::-1]
@@ -70,9 +71,24 @@ class Patterns:
         return None
 
 
-def _simplify(pattern: GitIgnoreSpecPattern, by_name: bool) -> str:
-    """Drop what only matters below ignored folders, which nobody enters, and the folders before a name."""
-    regex = "" if pattern.regex is None else str(pattern.regex.pattern).replace("(?P<ps_d>/)", "/")
+_ANY = "(?:(?P<ps_d>/)|$)"
+_DIRECTORY = "(?P<ps_d>/)"
+
+
+def _regex_for_entry(pattern: GitIgnoreSpecPattern, line: str, by_name: bool) -> str:
+    """Turn an expression for a path or anything below it into one for exactly one entry.
+
+    A scan goes down folder by folder and asks for each entry once, so what lies below a match must not
+    match as well: in Git `*` and `!/a` leave out what is in `a`.
+    """
+    regex = "" if pattern.regex is None else str(pattern.regex.pattern)
+    if regex.endswith(_ANY):
+        regex = regex.removesuffix(_ANY) + "/?\\Z"
+    elif regex.endswith(_DIRECTORY):
+        inside = "/.+/" if line.endswith("/**/") else "/"
+        regex = regex.removesuffix(_DIRECTORY) + inside + "\\Z"
+    elif regex.endswith("/"):
+        regex += "."  # from `a/**`: what is in it, not the folder itself
     return regex.replace("^(?:.+/)?", "^", 1) if by_name else regex
 
 

@@ -119,7 +119,8 @@ _PATHS = st.lists(_NAMES, min_size=1, max_size=3).map("/".join)
 _PATTERNS = st.one_of(
     st.sampled_from(
         ["*", "*.o", "a*", "?", "[ab]", "[!a]", "**/a", "a/**", "a/**/b", "/a", "/*", "*/", "a/", "b/*", "**",
-         "!*.o",          "*/b", "/a/b", "!/a", "a/*/b", "\\!x", "#c", "  ", "a.o ", "/", "[z-a]", "!a/b", "!*/", ".*", "b**"]
+         "!*.o", "*/b", "/a/b", "!/a", "a/*/b", "\\!x", "#c", "  ", "a.o ", "/", "[z-a]", "!a/b", "!*/", ".*",
+         "b**", "**/", "*/**", "a/**/", "!a/**", "!b/", "/**"]
     ),
     _PATHS,
     _PATHS.map(lambda path: f"/{path}"),
