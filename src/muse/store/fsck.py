@@ -13,7 +13,7 @@ from muse.objects.ids import Kind, format_id, hash_bytes
 from muse.objects.references import iter_references
 from muse.packs.pack import HEAD, MAGIC, VERSION
 from muse.packs.record import decode_object, parse_record
-from muse.store.objects import Location
+from muse.store.locations import Location
 from muse.store.progress import Progress, silent
 from muse.store.reachable import Key, Reachable, load_roots
 from muse.store.segments import SegmentReader, segment_path

@@ -16,8 +16,8 @@ from muse.packs.pack import HEAD
 from muse.packs.record import HEADER, Record, encode_object
 from muse.store.appender import Appender
 from muse.store.failure import os_failure
+from muse.store.locations import Location
 from muse.store.locks import try_lock
-from muse.store.objects import Location
 from muse.store.progress import Progress, silent
 from muse.store.reachable import Reachable, load_roots
 from muse.store.segments import list_segments, segment_path
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 GRACE_DAYS = 14.0
 REWRITE_SHARE = 0.2
 """A segment is rewritten when this much of it is dead: four bytes are written to gain one, at the worst."""
+SMALL_BYTES = 4 << 20
+SMALL_SEGMENTS = 16
+"""More small segments than this are put together: one that a crash left half written grows no more."""
 LOCK_TIMEOUT_S = 5.0
 TEMPORARY_S = 86400
 """Downloads do not hold the lock; one this old has been given up."""
@@ -121,7 +124,9 @@ class _CleanUp:
         expired = database.find_row("SELECT count(*) FROM operations WHERE time_s < ?", (self._cutoff_s,))[0]
         segments = self._load_segments()
         empty = [segment for segment in segments if not segment.live_objects]
-        sparse = [segment for segment in segments if segment.rewrite]
+        small = [segment for segment in segments if segment.live_objects and segment.size_bytes < SMALL_BYTES]
+        crowd = small if len(small) > SMALL_SEGMENTS else []
+        sparse = [segment for segment in segments if segment.rewrite or segment in crowd]
         freed = sum(segment.size_bytes for segment in empty) + sum(segment.dead_bytes for segment in sparse)
         result = Clean(dry_run, dead[0], dead[1], live[0], live[1], expired, len(empty), len(sparse), freed)
         if dry_run:

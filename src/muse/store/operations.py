@@ -118,7 +118,7 @@ class OperationLog:
         ref, commit = head.ref, head.target
         moved: dict[str, bytes | None] = {}
         for change in _own_changes(operation):
-            transaction.restore_ref(change.ref, (change.old, change.old_kind), (change.new, change.new_kind))
+            transaction.refs.set(change.ref, (change.old, change.old_kind), (change.new, change.new_kind))
             if change.ref != "HEAD":
                 moved[change.ref] = change.old
             elif change.old_kind == SYMBOLIC:

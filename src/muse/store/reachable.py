@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from muse.errors import CorruptStore, InvalidData
 from muse.objects.ids import Kind
 from muse.objects.references import iter_references
-from muse.store.objects import split_ids
+from muse.store.locations import split_ids
 from muse.store.progress import Progress, silent
 from muse.store.refs import SYMBOLIC
 

@@ -18,8 +18,9 @@ from muse.packs.record import Record, decode_object, parse_record
 from muse.store.database import FORMAT_VERSION, Database, newer_format
 from muse.store.failure import os_failure
 from muse.store.fsck import Problem
+from muse.store.locations import Location, split_ids
 from muse.store.locks import RepositoryLock
-from muse.store.objects import Location, ObjectStore, split_ids
+from muse.store.objects import ObjectStore
 from muse.store.progress import Progress, silent
 from muse.store.repository import DATABASE, FOLDER, LOCK, SEGMENTS
 from muse.store.segments import SegmentReader, list_segments, sync_file, sync_folder

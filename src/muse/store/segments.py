@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 
 from muse.errors import CorruptStore, MuseError
 from muse.packs.pack import HEAD, MAGIC, VERSION
@@ -187,21 +188,25 @@ class SegmentWriter:
 
 
 class SegmentReader:
-    """Reads places of segments through a bounded number of open files."""
+    """Reads places of segments through a bounded number of open files; safe to use from several threads."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._fds: dict[int, int] = {}
+        self._lock = (
+            Lock()
+        )  # a file must not be closed, and its number given to another, in the middle of a read
 
     def read(self, number: int, offset: int, size_bytes: int) -> bytes:
         """Return exactly these bytes; raises `corrupt-segment` when the file is missing or too short."""
-        fd = self._fds.get(number)
-        if fd is None:
-            fd = self._open(number)
-        try:
-            data = os.pread(fd, size_bytes, offset)
-        except OSError as error:
-            raise os_failure(error, segment_path(self._folder, number)) from error
+        with self._lock:
+            fd = self._fds.get(number)
+            if fd is None:
+                fd = self._open(number)
+            try:
+                data = os.pread(fd, size_bytes, offset)
+            except OSError as error:
+                raise os_failure(error, segment_path(self._folder, number)) from error
         if len(data) != size_bytes:
             raise CorruptStore(
                 "corrupt-segment",
@@ -227,5 +232,6 @@ class SegmentReader:
 
     def forget(self) -> None:
         """Close all files, so that the next read sees what is on disk now."""
-        while self._fds:
-            os.close(self._fds.popitem()[1])
+        with self._lock:
+            while self._fds:
+                os.close(self._fds.popitem()[1])

@@ -11,13 +11,14 @@ from pathlib import Path
 from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from muse.errors import Conflict, CorruptStore, InvalidData, NotFound, UsageError
+from muse.errors import CorruptStore, InvalidData, UsageError
 from muse.history.walk import Node
-from muse.objects.commit import decode_commit, decode_tag
+from muse.objects.commit import decode_commit
 from muse.objects.ids import ID_BYTES, Kind, format_id, hash_bytes
 from muse.packs.pack import PackedObject
 from muse.packs.record import HEADER, WORTH_A_PREFIX_BYTES, Encoding, Record, decode_object, encode_object
-from muse.store.objects import Location
+from muse.store.locations import Location
+from muse.store.refchanges import HEAD, RefChanges, RefValue, record_operation
 from muse.store.refs import SYMBOLIC, check_ref_name
 
 if TYPE_CHECKING:
@@ -30,9 +31,6 @@ MAX_RECEIVED_DEPTH = 128
 FLUSH_ROWS = 50_000
 FLUSH_BYTES = 256 << 20
 """From either on a transaction names what it has: 20 MB of rows in memory; a crash repeats 256 MiB."""
-
-RefValue = tuple[bytes | None, int]
-"""Target and kind; for HEAD on a branch the branch's full name and `SYMBOLIC`."""
 
 
 class Transaction:
@@ -48,8 +46,7 @@ class Transaction:
         self._database = repository.database
         self._appender = repository.appender
         self._operation = operation
-        self._refs: dict[str, tuple[RefValue, RefValue | EllipsisType]] = {}
-        self._head: tuple[RefValue, RefValue | EllipsisType] | None = None
+        self.refs = RefChanges(repository.database, repository.objects)
         self._rows: dict[str, list[Sequence[Any]]] = {}
         self._early_rows: dict[str, list[Sequence[Any]]] = {}
         self._durable = False
@@ -219,12 +216,7 @@ class Transaction:
         """
         check_ref_name(name)
         guard: RefValue | EllipsisType = ... if isinstance(expected, EllipsisType) else (expected, int(kind))
-        self._set_ref(name, (target, int(kind)), guard)
-
-    def _set_ref(self, name: str, value: RefValue, expected: RefValue | EllipsisType) -> None:
-        if name in self._refs:
-            expected = self._refs[name][1]
-        self._refs[name] = (value, expected)
+        self.refs.set(name, (target, int(kind)), guard)
 
     def set_head(self, ref_or_commit: str | bytes) -> None:
         """Check out a branch (`heads/main`, which need not exist yet) or detach HEAD at a commit."""
@@ -232,16 +224,9 @@ class Transaction:
             check_ref_name(ref_or_commit)
             if not ref_or_commit.startswith("heads/"):
                 raise UsageError("bad-name", f'HEAD can be on a branch, not on "{ref_or_commit}"')
-            self._head = ((ref_or_commit.encode(), SYMBOLIC), ...)
+            self.refs.set(HEAD, (ref_or_commit.encode(), SYMBOLIC))
         else:
-            self._head = ((ref_or_commit, int(Kind.COMMIT)), ...)
-
-    def restore_ref(self, name: str, value: RefValue, expected: RefValue) -> None:
-        """Move a ref or HEAD back, if it still has the value `expected`: what undo does."""
-        if name == "HEAD":
-            self._head = (value, expected)
-        else:
-            self._set_ref(name, value, expected)
+            self.refs.set(HEAD, (ref_or_commit, int(Kind.COMMIT)))
 
     # ---- everything else in the database
 
@@ -272,7 +257,7 @@ class Transaction:
 
     def _commit(self, *, final: bool) -> None:
         database = self._database
-        changes_refs = final and bool(self._refs or self._head)
+        changes_refs = final and bool(self.refs)
         try:
             ends = self._appender.sync()
             if not (ends or self._early_rows or (final and self._rows) or changes_refs):
@@ -328,106 +313,15 @@ class Transaction:
         database.execute_many("INSERT OR REPLACE INTO segments VALUES (?, ?, ?)", ends)
 
     def _write_refs(self) -> None:
-        changes = []
-        for name, (value, expected) in self._refs.items():
-            change = self._write_ref(name, value, expected)
-            if change is not None:
-                changes.append(change)
-        if self._head is not None:
-            change = self._write_head(*self._head)
-            if change is not None:
-                changes.append(change)
-        if not changes or self._operation is None:
-            return
-        database = self._database
-        cursor = database.execute(
-            "INSERT INTO operations (time_s, command, undoes) VALUES (?, ?, ?)",
-            (self._repository.clock(), self._operation, self.undoes),
-        )
-        operation_id = cursor.lastrowid
-        database.execute_many(
-            "INSERT INTO operation_changes VALUES (?, ?, ?, ?, ?, ?)",
-            ((operation_id, name, *old, *new) for name, old, new in changes),
-        )
-        self.operation_id = operation_id
-
-    def _write_ref(
-        self, name: str, value: RefValue, expected: RefValue | EllipsisType
-    ) -> tuple[str, RefValue, RefValue] | None:
-        row = self._database.find_row("SELECT target, kind FROM refs WHERE name = ?", (name,))
-        old: RefValue = row if row is not None else (None, int(Kind.COMMIT))
-        _check_unmoved(name, old, expected)
-        target, kind = value
-        if target == old[0] and (target is None or kind == old[1]):
-            return None
-        if target is None:
-            self._database.execute("DELETE FROM refs WHERE name = ?", (name,))
-        else:
-            self._check_present(name, target, kind)
-            self._database.execute(
-                "INSERT OR REPLACE INTO refs VALUES (?, ?, ?, ?)",
-                (name, target, kind, self._commit_behind(target, kind)),
-            )
-        return name, old, value
-
-    def _commit_behind(self, target: bytes, kind: int) -> bytes | None:
-        """Follow annotated tags; None where they lead to something else than a commit."""
-        while kind == Kind.TAG:
-            tag = decode_tag(self.load(Kind.TAG, target))
-            target, kind = tag.target, tag.target_kind
-        return target if kind == Kind.COMMIT else None
-
-    def _write_head(
-        self, value: RefValue, expected: RefValue | EllipsisType
-    ) -> tuple[str, RefValue, RefValue] | None:
-        ref, target = self._database.find_row("SELECT ref, target FROM head") or ("heads/main", None)
-        old: RefValue = (target, int(Kind.COMMIT)) if ref is None else (ref.encode(), SYMBOLIC)
-        _check_unmoved("HEAD", old, expected)
-        if value == old:
-            return None
-        new, kind = value
-        if kind == SYMBOLIC:
-            assert new is not None
-            self._database.execute("INSERT OR REPLACE INTO head VALUES (1, ?, NULL)", (new.decode(),))
-        else:
-            assert new is not None
-            self._check_present("HEAD", new, kind)
-            self._database.execute("INSERT OR REPLACE INTO head VALUES (1, NULL, ?)", (new,))
-        return "HEAD", old, value
-
-    def _check_present(self, name: str, target: bytes, kind: int) -> None:
-        if len(target) != ID_BYTES or self._objects.find_location(kind, target) is None:
-            raise NotFound(
-                "unknown-object",
-                f'"{name}" cannot point at {format_id(target)}: it is not in this repository',
+        changes = self.refs.write()
+        if changes and self._operation is not None:
+            self.operation_id = record_operation(
+                self._database, self._repository.clock(), self._operation, self.undoes, changes
             )
 
     def _roll_back(self) -> None:
         self._appender.roll_back()
         self._objects.end_overlay(failed=True)
-
-
-def _check_unmoved(name: str, old: RefValue, expected: RefValue | EllipsisType) -> None:
-    if isinstance(expected, EllipsisType):
-        return
-    if old[0] != expected[0]:
-        now = "is gone" if old[0] is None else f"is at {_show(old)}"
-        raise Conflict(
-            "stale-head",
-            f'"{name}" has moved: it {now}',
-            hint="look at what changed and run the command again",
-            retry=True,
-            details={
-                "ref": name,
-                "expected": None if expected[0] is None else _show(expected),
-                "actual": None if old[0] is None else _show(old),
-            },
-        )
-
-
-def _show(value: RefValue) -> str:
-    assert value[0] is not None
-    return value[0].decode() if value[1] == SYMBOLIC else format_id(value[0])
 
 
 def _record_bytes(packed: PackedObject) -> int:

@@ -16,7 +16,7 @@ from muse.objects.commit import Commit, encode_commit
 from muse.objects.ids import Kind, hash_bytes
 from muse.objects.tree import FILE, Entry, encode_entries
 from muse.store.fsck import fsck
-from muse.store.objects import Location
+from muse.store.locations import Location
 from muse.store.repository import Repository
 
 

@@ -123,6 +123,18 @@ def test_what_a_crash_left_goes(repository: Repository) -> None:
         assert list(fsck(again)) == []
 
 
+def test_many_small_segments_are_put_together(repository: Repository) -> None:
+    for number in range(20):
+        commit(repository, {"a": b"%d" % number}, f"{number}")
+        repository.appender.close()
+        with (repository.muse_dir / "segments" / f"{number + 1:08d}.seg").open("ab") as file:
+            file.write(b"\x11")
+    result = gc(repository)
+    assert (result.dead_objects, result.segments_rewritten) == (0, 20)
+    assert [path.name for path in (repository.muse_dir / "segments").iterdir()] == ["00000021.seg"]
+    assert list(fsck(repository)) == []
+
+
 def test_numbers_of_segments_are_not_used_again(repository: Repository) -> None:
     with repository.transaction() as transaction:
         transaction.put(Kind.BLOB, _noise(1))

@@ -7,6 +7,7 @@ import io
 import random
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from tests.muse.store.scenes import ADA, Interrupted, commit, put_commit, put_tree, refused
@@ -314,3 +315,37 @@ def test_ids_are_found_by_their_first_digits(repository: Repository) -> None:
     assert repository.objects.find_by_prefix(blob.hex().upper()) == [(Kind.BLOB, blob)]
     assert repository.objects.find_by_prefix("zz") == []
     assert repository.objects.find_by_prefix("") == []
+
+
+def test_threads_read_at_once(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer files may be open than there are segments, and the cache holds less than is read."""
+    monkeypatch.setattr("muse.store.segments.MAX_OPEN_FILES", 2)
+    contents = {}
+    for number in range(12):
+        with Repository.open(repository.work_dir) as writer, repository.transaction() as held:
+            held.put(Kind.BLOB, b"keeps the first segment busy %d" % number)
+            with writer.transaction() as transaction:
+                for seed in range(20):
+                    data = random.Random(number * 100 + seed).randbytes(20_000)
+                    contents[transaction.put(Kind.BLOB, data)] = data
+        with (repository.muse_dir / "segments" / f"{number + 2:08d}.seg").open("ab") as file:
+            file.write(b"\x11")
+    failures: list[object] = []
+
+    def read(seed: int) -> None:
+        ids = list(contents)
+        random.Random(seed).shuffle(ids)
+        try:
+            for blob in ids:
+                if repository.objects.load(Kind.BLOB, blob) != contents[blob]:
+                    failures.append(blob)
+                repository.objects.forget()
+        except Exception as error:
+            failures.append(error)
+
+    threads = [Thread(target=read, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []

@@ -100,6 +100,26 @@ def test_a_ref_cannot_point_at_nothing(repository: Repository) -> None:
         assert caught.value.code == "unknown-object"
 
 
+def test_a_ref_cannot_be_a_folder_of_others(repository: Repository) -> None:
+    head = commit(repository, {"a": b"one"}, branch="topic/x")
+    for name in ("heads/topic", "heads/topic/x/y"):
+        with refused("already-exists"), repository.transaction() as transaction:
+            transaction.set_ref(name, head)
+    with repository.transaction() as transaction:
+        transaction.set_ref("heads/topic/x/y", head)
+        transaction.set_ref("heads/topic/x", None)
+        transaction.set_ref("heads/topic.x", head)
+        transaction.set_ref("heads/topic/x/y0", head)
+        transaction.set_ref("tags/topic", head)
+        transaction.set_ref("remotes/origin/heads/a", head)
+        transaction.set_ref("remotes/origin/heads/a/b", head)
+    assert len(list(repository.refs.iter())) == 6
+    with repository.transaction() as transaction:
+        transaction.set_ref("heads/topic/x/y", None)
+    with repository.transaction() as transaction:
+        transaction.set_ref("heads/topic/x/y", head)
+
+
 def test_head_goes_to_a_branch_or_a_commit(repository: Repository) -> None:
     first = commit(repository, {"a": b"one"})
     with repository.transaction("switch topic") as transaction:
