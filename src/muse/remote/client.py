@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Generator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from muse import __version__
@@ -113,28 +112,14 @@ class HubClient:
 
         return self.retry.run(work)
 
-    def iter_frames(self, path: str, content_type: str, body: Replay) -> Generator[Frame, None, None]:
-        """POST once and yield the frames of the answer as they come; an X frame is raised as the error it
-        holds.
-
-        Close it to give up the rest. Raises `remote-closed` when the answer ends inside a frame; whether the
-        last frame is a last one is the caller's to say.
-        """
+    def open_frames(self, path: str, content_type: str, body: Replay) -> FrameAnswer:
+        """POST once and return the frames of the answer, to be read in a `with` block."""
         headers = {"Content-Type": content_type, "Accept": MEDIA_TYPE}
-        with self._open(self.origin, "POST", path, headers, body) as opened:
-            answer = opened.answer
-            if not answer.headers.get("content-type", "").startswith(MEDIA_TYPE):
+        opened = self._open(self.origin, "POST", path, headers, body)
+        if not opened.answer.headers.get("content-type", "").startswith(MEDIA_TYPE):
+            with opened:
                 raise self._not_a_hub(f"POST {path} was not answered with frames")
-            parser = FrameParser()
-            for piece in answer:
-                for frame in parser.feed(piece):
-                    if frame.type == ERROR:
-                        raise decode_error(frame)
-                    yield frame
-            try:
-                parser.close()
-            except MuseError:
-                raise self.closed_early() from None
+        return FrameAnswer(opened, self.closed_early)
 
     def load_result(
         self,
@@ -147,7 +132,7 @@ class HubClient:
         holds.
         """
         result = None
-        with closing(self.iter_frames(path, content_type, body)) as frames:
+        with self.open_frames(path, content_type, body) as frames:
             for frame in frames:
                 if frame.type == RESULT:
                     result = frame.json()
@@ -301,12 +286,50 @@ class OpenAnswer:
     def retry_after_s(self) -> float | None:
         return _retry_after(self.answer)
 
+    def abort(self) -> None:
+        """Disconnect; may be called from another thread than the one that reads."""
+        self._connection.abort()
+
     def __enter__(self) -> OpenAnswer:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.answer.close()
         self._client._give_back(self._connection)
+
+
+class FrameAnswer:
+    """The frames of an answer as they come; an X frame is raised as the error it holds.
+
+    Raises `remote-closed` when the answer ends inside a frame; whether the last frame is a last one is the
+    caller's to say.
+    """
+
+    def __init__(self, opened: OpenAnswer, closed_early: Callable[[], MuseError]) -> None:
+        self._opened = opened
+        self._closed_early = closed_early
+
+    def __enter__(self) -> FrameAnswer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.__exit__()
+
+    def __iter__(self) -> Iterator[Frame]:
+        parser = FrameParser()
+        for piece in self._opened.answer:
+            for frame in parser.feed(piece):
+                if frame.type == ERROR:
+                    raise decode_error(frame)
+                yield frame
+        try:
+            parser.close()
+        except MuseError:
+            raise self._closed_early() from None
+
+    def abort(self) -> None:
+        """End the answer now, for a thread that may be waiting for more of it."""
+        self._opened.abort()
 
 
 def _is_closed(error: BaseException) -> bool:

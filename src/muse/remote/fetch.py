@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from muse.errors import MuseError
@@ -13,9 +12,9 @@ from muse.objects.commit import decode_tag
 from muse.objects.ids import Kind
 from muse.remote.client import CLIENT_NAME, JSON_TYPE, HubClient
 from muse.remote.progress import Phase, Progress, Stopwatch, silent
-from muse.remote.receive import Receiver, Spool, Stream, missing_objects
+from muse.remote.receive import Receiver, SpooledStream, Stream, missing_objects
 from muse.remote.state import get_remote_url, load_tracking_refs, save_limits, tracking_prefix
-from muse.wire.frames import PACKS, Frame
+from muse.wire.frames import PACKS
 from muse.wire.messages import MAX_WANTS, FetchRequest, Limits, PackAddress, Ref
 from muse.wire.refnames import HEADS, TAGS
 
@@ -114,8 +113,8 @@ class _Fetch:
         self._changes, self._kept_tags = [], []
         request = FetchRequest(self._refs or None, self._find_haves(), True, CLIENT_NAME)
         body = json.dumps(request.to_json()).encode()
-        with closing(self._hub.iter_frames(f"{self._path}/fetch", JSON_TYPE, body)) as frames:
-            return self._take(Stream(frames, self._progress))
+        with self._hub.open_frames(f"{self._path}/fetch", JSON_TYPE, body) as answer:
+            return self._take(Stream(answer, self._progress))
 
     def _take(self, stream: Stream) -> Fetched:
         self._watch.switch("receive")
@@ -164,27 +163,20 @@ class _Fetch:
         return list(haves)[:MAX_WANTS]
 
     def _receive(self, stream: Stream, receiver: Receiver) -> None:
-        """Take everything in; with packs, records wait until those are here, because they may be based on
-        them.
+        """Take everything in. With packs, records wait for them in a file, because they may be based on them.
+
+        The hub is still writing those while the packs are downloaded and verified.
         """
-        spool: Spool | None = None
-        try:
-            for frame in stream:
-                if frame.type == PACKS:
-                    spool = spool or Spool(self._repository.temporary_dir)
-                elif spool is not None:
-                    stream.count(frame.type, sum(1 for _ in frame.records()))
-                    spool.add(frame)
-                else:
-                    stream.count(frame.type, receiver.add_frame(frame))
-            if spool is not None:
+        for frame in stream:
+            if frame.type == PACKS:
                 self._watch.switch("download")
-                self._receive_packs(stream.packs, receiver)
-                self._watch.switch("receive")
-                _add_all(receiver, spool)
-        finally:
-            if spool is not None:
-                spool.close()
+                with SpooledStream(stream, self._repository.temporary_dir) as rest:
+                    self._receive_packs(rest.wait_for_packs(), receiver)
+                    self._watch.switch("receive")
+                    for later in rest:
+                        receiver.add_frame(later)
+                break
+            stream.count(frame.type, receiver.add_frame(frame))
         self._objects = receiver.objects
 
     def _receive_packs(self, packs: list[PackAddress], receiver: Receiver) -> None:
@@ -263,11 +255,6 @@ class _Fetch:
         save_limits(self._repository, self._remote, limits, transaction)
         if self._repository.remotes.get(self._remote, KEPT_PACKS) is not None:
             self._repository.remotes.set(self._remote, KEPT_PACKS, None, transaction)
-
-
-def _add_all(receiver: Receiver, frames: Iterator[Frame] | Spool) -> None:
-    for frame in frames:
-        receiver.add_frame(frame)
 
 
 def _full_name(name: str) -> str:

@@ -196,6 +196,15 @@ class Connection:
             self._socket = None
         self._buffer.clear()
 
+    def abort(self) -> None:
+        """Disconnect from another thread: whoever waits for the other side sees the end of the stream."""
+        connected = self._socket
+        if connected is not None:
+            try:
+                connected.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
     def finish(self, keep_alive: bool) -> None:
         """The answer was read to its end: keep the connection if both sides can."""
         if not keep_alive or self._broken or self._buffer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +14,13 @@ from muse.objects.ids import Kind, format_id, hash_bytes
 from muse.objects.references import iter_references
 from muse.packs.pack import verify_pack
 from muse.packs.record import Record, decode_object
+from muse.remote.progress import silent
 from muse.wire.frames import BLOBS, COMMITS, END, FRAME, HEADER, PACKS, PROGRESS, TREES, Frame
 from muse.wire.messages import FetchHeader, PackAddress
 from muse.wire.parsing import parse_end, parse_fetch_header, parse_pack_addresses, parse_progress
 
 if TYPE_CHECKING:
+    from muse.remote.client import FrameAnswer
     from muse.remote.progress import Progress
     from muse.store.repository import Repository
     from muse.store.transaction import Transaction
@@ -41,13 +44,14 @@ class Stream:
     frames of records and ends only when E fits everything before it.
     """
 
-    def __init__(self, frames: Iterator[Frame], progress: Progress) -> None:
-        self._frames = frames
-        self._progress = progress
+    def __init__(self, answer: FrameAnswer, progress: Progress) -> None:
+        self._answer = answer
+        self._frames = iter(answer)
+        self.progress = progress
         self._digest = hashlib.sha256()
         self.counts: dict[str, int] = {}
         self.packs: list[PackAddress] = []
-        first = next(frames, None)
+        first = next(self._frames, None)
         if first is None or first.type != HEADER:
             raise InvalidData("bad-frame", "the answer to a fetch does not begin with a header")
         self._add(first)
@@ -56,6 +60,10 @@ class Stream:
     def _add(self, frame: Frame) -> None:
         self._digest.update(FRAME.pack(frame.type, len(frame.payload)))
         self._digest.update(frame.payload)
+
+    def abort(self) -> None:
+        """Give up the rest; may be called while another thread waits for it."""
+        self._answer.abort()
 
     def count(self, frame_type: bytes, records: int) -> None:
         """Count the records of a frame that was handed out; the sum is compared with E."""
@@ -82,7 +90,7 @@ class Stream:
             self._add(frame)
             if frame.type == PROGRESS:
                 at = parse_progress(frame.json())
-                self._progress(f"hub: {at.phase}", at.done, at.total, at.unit)
+                self.progress(f"hub: {at.phase}", at.done, at.total, at.unit)
             elif frame.type == PACKS:
                 packs = parse_pack_addresses(frame.json())
                 self.packs += packs
@@ -217,23 +225,74 @@ def _only_blobs(kind: Kind, object_id: bytes, data: bytes) -> None:
         )
 
 
-class Spool:
-    """Frames kept in a temporary file until the packs that their records may be based on are here."""
+class SpooledStream:
+    """Reads the rest of a stream into a temporary file, in a thread, until somebody has time for it.
 
-    def __init__(self, folder: Path) -> None:
+    Begun when the first packs are announced. Iterating waits for the end of the stream, raises what reading
+    it raised, and yields its frames of records.
+    """
+
+    def __init__(self, stream: Stream, folder: Path) -> None:
+        self._stream = stream
         self._path = folder / f"fetch-{os.getpid()}-{os.urandom(4).hex()}.tmp"
-        self._file = open(self._path, "w+b")  # noqa: SIM115
+        self._changed = threading.Condition()
+        self._packs: list[PackAddress] | None = None
+        self._failure: BaseException | None = None
+        self._ended = False
+        self._thread = threading.Thread(target=self._run, name="fetch", daemon=True)
 
-    def add(self, frame: Frame) -> None:
-        self._file.write(FRAME.pack(frame.type, len(frame.payload)))
-        self._file.write(frame.payload)
+    def __enter__(self) -> SpooledStream:
+        self._stream.progress = silent  # the downloads show theirs meanwhile
+        self._file = open(self._path, "w+b")
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if error is not None:
+            self._stream.abort()
+        self._thread.join()
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+    def wait_for_packs(self) -> list[PackAddress]:
+        """Return all packs, once something else has been read; a stream announces them before all records."""
+        with self._changed:
+            while self._packs is None and not self._ended:
+                self._changed.wait()
+            if self._packs is None:
+                self._check()
+            return self._packs or self._stream.packs
 
     def __iter__(self) -> Iterator[Frame]:
+        self._thread.join()
+        self._check()
         self._file.seek(0)
         while head := self._file.read(FRAME.size):
             frame_type, size = FRAME.unpack(head)
             yield Frame(frame_type, self._file.read(size))
 
-    def close(self) -> None:
-        self._file.close()
-        self._path.unlink(missing_ok=True)
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _run(self) -> None:
+        try:
+            for frame in self._stream:
+                if frame.type != PACKS:
+                    self._note_packs()
+                    self._stream.count(frame.type, sum(1 for _ in frame.records()))
+                    self._file.write(FRAME.pack(frame.type, len(frame.payload)))
+                    self._file.write(frame.payload)
+                elif self._packs is not None:
+                    raise InvalidData("bad-frame", "packs are announced after records")
+        except BaseException as error:
+            self._failure = error
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _note_packs(self) -> None:
+        if self._packs is None:
+            with self._changed:
+                self._packs = list(self._stream.packs)
+                self._changed.notify_all()

@@ -92,7 +92,7 @@ def test_a_kept_connection_that_was_closed_meanwhile_costs_no_attempt() -> None:
     pauses: list[float] = []
     with serve_script(fine) as server, make_client(server, pauses) as hub:
         for _ in range(3):
-            assert hub.load_json_once("GET", "/x") == {"n": 1}
+            assert hub.load_json("GET", "/x") == {"n": 1}
         assert server.connections == 3
         assert pauses == []
 
