@@ -10,7 +10,8 @@ from muse.objects.ids import Kind
 from muse.packs.record import Record, encode_object
 
 if TYPE_CHECKING:
-    from muse.store.objects import Location, ObjectStore
+    from muse.store.locations import Location
+    from muse.store.objects import ObjectStore
 
 Key = tuple[Kind, bytes]
 ORDERED_BATCH = 512

@@ -43,7 +43,7 @@ def bases_first(located: list[tuple[Key, Location]]) -> list[tuple[Key, Location
     return located
 
 
-def _chain_by_chain(located: list[tuple[Key, Location]]) -> list[tuple[Key, Location]]:
+def chain_by_chain(located: list[tuple[Key, Location]]) -> list[tuple[Key, Location]]:
     """Put everything behind its base, chains in the order of their first objects' places."""
     located.sort(key=lambda item: item[1][:2])
     keys = {key for key, _ in located}

@@ -14,7 +14,7 @@ from muse.objects.tree import CHUNKED_KINDS
 from muse.packs.record import Record, decode_object, parse_record
 from muse.store.cache import MAX_OBJECT_BYTES, Key, ObjectCache
 from muse.store.database import Database
-from muse.store.locations import Location, split_ids
+from muse.store.locations import Location, bases_first, chain_by_chain, iter_runs, split_ids
 from muse.store.segments import SegmentReader
 
 MAX_CHAIN = 4096
@@ -22,6 +22,7 @@ MAX_CHAIN = 4096
 BATCH = 4096
 CHAIN_BATCH = 1 << 16
 """400 bytes each: 25 MiB."""
+
 _COLUMNS = "segment, offset, encoding, raw_size, stored_size, base, depth"
 
 
@@ -85,7 +86,7 @@ class ObjectStore:
         """
         iterator = iter(keys)
         while batch := list(islice(iterator, BATCH)):
-            yield from self._iter_located(_bases_first(self._locate_many(batch)))
+            yield from self._iter_located(bases_first(self._locate_many(batch)))
 
     def iter_chains(self, kind: Kind, ids: Iterable[bytes]) -> Iterator[tuple[bytes, Record]]:
         """Yield (id, stored form) of many objects, each right after its base.
@@ -95,7 +96,7 @@ class ObjectStore:
         """
         iterator = iter(ids)
         while batch := list(islice(iterator, CHAIN_BATCH)):
-            ordered = _chain_by_chain(self._locate_many([(kind, object_id) for object_id in batch]))
+            ordered = chain_by_chain(self._locate_many([(kind, object_id) for object_id in batch]))
             for _, object_id, record in self._iter_located(ordered):
                 yield object_id, record
 
@@ -229,7 +230,7 @@ class ObjectStore:
         """Read in the order given; what lies close together is read at once."""
         if self._pending:
             self._before_pending_read()
-        for run in _iter_runs(located):
+        for run in iter_runs(located):
             segment, start = run[0][1].segment, run[0][1].offset
             size_bytes = max(location.offset + location.size_bytes for _, location in run) - start
             try:
