@@ -53,6 +53,10 @@ def checkout(
     `name-collision` where the file system cannot keep two names apart, `bad-path`, `bad-object`,
     `missing-object`; `disk-full`, `read-only` and `io-error` say how much was written.
     """
+    if transaction is None:
+        # Held from the start: a clean-up would empty the folder in which files are made.
+        with repository.transaction() as own:
+            return checkout(repository, own, old_tree, new_tree, force, progress)
     with work_tree_lock(repository, exclusive=True):
         changes = list(diff_trees(repository.objects.load, old_tree, new_tree))
         planner = Planner(repository, force=force, clear_directories=force)
@@ -72,6 +76,9 @@ def restore(
     deleted, untracked ones stay. Moves no ref. Raises `unknown-path` for a path that neither the source nor
     the current commit has, and what `checkout` raises.
     """
+    if transaction is None:
+        with repository.transaction() as own:
+            return restore(repository, paths, source_tree, own, progress)
     with work_tree_lock(repository, exclusive=True):
         head = head_tree(repository)
         wanted: dict[str, Entry] = {}
@@ -110,7 +117,7 @@ def _collect(repository: Repository, tree: bytes | None, path: str, into: dict[s
 
 def _carry_out(
     repository: Repository,
-    transaction: Transaction | None,
+    transaction: Transaction,
     planner: Planner,
     changes: list[Change],
     target_tree: bytes | None,
@@ -126,11 +133,7 @@ def _carry_out(
     unchanged = (
         sum(1 for change in changes if change.new is not None) - len(plan.writes) - len(plan.submodules)
     )
-    if transaction is not None:
-        _save_rows(repository, transaction, plan.rows, row_tree, touched, verified)
-    else:
-        with repository.transaction() as own:
-            _save_rows(repository, own, plan.rows, row_tree, touched, verified)
+    _save_rows(repository, transaction, plan.rows, row_tree, touched, verified)
     size_bytes = sum(write.entry.size_bytes for write in plan.writes)
     return CheckoutResult(len(plan.writes), len(plan.deletes), unchanged, size_bytes)
 

@@ -2,7 +2,14 @@
 
 A row says: the directory with the tree `tree_id` was on disk, and these of its files had these stats while
 their content was the tree's. It is a fact that stays true, so an old or unwanted row is never wrong, only
-useless. Stored one per directory (docs/formats/local-store.md, "Stat cache").
+useless, and the whole cache may be dropped at any time. One row per directory, little-endian:
+
+    version 1; tree id, 32 bytes; key of the ignore rules, 16 bytes         u8, bytes
+    number of files, of directories and submodules, of ignored names        3 × u32
+    of each file: mode, size, mtime in ns, ctime in ns, inode               u64 u64 i64 i64 u64
+    of each file, then of each directory and submodule: kind                1 letter
+    of each of these: id                                                    32 bytes
+    names of all of these, then the ignored names                           UTF-8, NUL between them
 """
 
 from __future__ import annotations
