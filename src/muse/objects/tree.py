@@ -104,6 +104,17 @@ def _bad(reason: str) -> InvalidData:
     return InvalidData("bad-object", f"not a canonical tree: {reason}")
 
 
+def read_columns(data: bytes) -> tuple[int, str, list[bytes], list[str]]:
+    """Return level, kinds, ids and names of a node that was validated before; far cheaper than decoding."""
+    level, n = HEADER.unpack_from(data, len(TYPE_LINE))
+    start = len(TYPE_LINE) + HEADER.size
+    id_start = start + n
+    number_start = id_start + ID_BYTES * n
+    ids = [data[i : i + ID_BYTES] for i in range(id_start, number_start, ID_BYTES)]
+    text = data[number_start + (24 if level else 16) * n :].decode()
+    return level, data[start:id_start].decode("ascii"), ids, text.split("\0") if n else []
+
+
 def decode_tree(data: bytes) -> Tree:
     """Decode and validate one node; raises `bad-object` or `bad-path`. About 0.5 µs per entry."""
     start = len(TYPE_LINE)

@@ -16,7 +16,7 @@ from musehub.accounts.actor import Actor
 from musehub.accounts.permissions import Action
 from musehub.db.engine import Database
 from musehub.db.history import find_generations, find_trees
-from musehub.db.objects import PackRow, find_packs, find_positions, find_present_objects, load_records
+from musehub.db.objects import PackRow, find_packs, find_positions, find_present_objects
 from musehub.db.refs import list_refs
 from musehub.db.repositories import RepositoryRow
 from musehub.fetch.blobs import iter_blob_records, plan_blobs
@@ -31,6 +31,8 @@ from musehub.storage.port import Store, pack_key
 MAX_HAVE_TREES = 32
 """Heads of the other side whose trees are compared besides those right below the wanted commits."""
 SEND_AT_ONCE = 500
+KEEP_RECORDS_BYTES = 16 << 20
+"""Records seen while looking for what is missing that need not be read again to be sent."""
 PACKS_PER_FRAME = 1_000
 
 Send = Callable[[bytes], Awaitable[None]]
@@ -101,7 +103,9 @@ class FetchAnswer:
         self._repository = opened.repository
         self._refs = opened.refs
         self._request = request
-        self._reader = ObjectReader(service.database, service.store, opened.repository.id)
+        self._reader = ObjectReader(
+            service.database, service.store, opened.repository.id, keep_records_bytes=KEEP_RECORDS_BYTES
+        )
         self.progress = Progress("find what is missing", 0, None)
         self.counts: dict[str, int] = {}
         self._wanted = Wanted({}, set(), set(), set())
@@ -238,7 +242,7 @@ class FetchAnswer:
         had: dict[Kind, set[bytes]],
         send: Send,
     ) -> None:
-        """Send records in the order in which they were recorded, in which every base comes before its deltas."""
+        """Send records in the order in which they were recorded: every base comes before its deltas."""
         found.sort()
         sent = {kind: set(had.get(kind, ())) for kind in Kind}
         frames = RecordBatch(frame_type)
@@ -247,14 +251,11 @@ class FetchAnswer:
             loaded: dict[tuple[Kind, bytes], Record] = {}
             for kind in {kind for _position, kind, _id in batch}:
                 ids = [object_id for _position, of_kind, object_id in batch if of_kind is kind]
-                async with self._database.read("load records") as conn:
-                    rows = await load_records(conn, self._repository.id, kind, ids)
-                loaded |= {(kind, object_id): record for object_id, record in rows}
+                rows = await self._reader.load_records(kind, ids)
+                loaded |= {(kind, object_id): record for object_id, record in rows.items()}
             records = []
             for _position, kind, object_id in batch:
-                record = loaded.get((kind, object_id))
-                if record is None:
-                    raise CorruptStore("missing-object", f"{kind.name.lower()} {object_id.hex()} is gone")
+                record = loaded[kind, object_id]
                 if record.base is not None and record.base not in sent[kind]:
                     data = await self._reader.load(kind, object_id)
                     record = await asyncio.to_thread(encode_object, kind, data)

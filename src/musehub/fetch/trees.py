@@ -12,7 +12,7 @@ from typing import NamedTuple
 from muse.errors import CorruptStore
 from muse.objects.chunks import decode_chunks
 from muse.objects.ids import Kind
-from muse.objects.tree import BLOB_KINDS, CHUNKED_KINDS, DIRECTORY, decode_tree
+from muse.objects.tree import BLOB_KINDS, CHUNKED_KINDS, DIRECTORY, read_columns
 from musehub.db.engine import Database
 from musehub.db.objects import find_positions
 from musehub.repos.objects import ObjectReader
@@ -51,18 +51,20 @@ def read_children(kind: Kind, data: bytes) -> Children:
         if node.level:
             return Children([(Kind.CHUNKS, "", chunk.id) for chunk in node.chunks], set())
         return Children([], {chunk.id for chunk in node.chunks})
-    tree = decode_tree(data)
-    if tree.pages:
-        return Children([(Kind.TREE, "", page.id) for page in tree.pages], set())
+    level, kinds, ids, names = read_columns(data)
+    if level:
+        return Children([(Kind.TREE, "", object_id) for object_id in ids], set())
+    if BLOB_KINDS.issuperset(kinds):
+        return Children([], set(ids))
     metadata: list[tuple[Kind, str, bytes]] = []
     blobs: set[bytes] = set()
-    for entry in tree.entries:
-        if entry.kind in BLOB_KINDS:
-            blobs.add(entry.id)
-        elif entry.kind == DIRECTORY:
-            metadata.append((Kind.TREE, entry.name, entry.id))
-        elif entry.kind in CHUNKED_KINDS:
-            metadata.append((Kind.CHUNKS, entry.name, entry.id))
+    for entry_kind, object_id, name in zip(kinds, ids, names, strict=True):
+        if entry_kind in BLOB_KINDS:
+            blobs.add(object_id)
+        elif entry_kind == DIRECTORY:
+            metadata.append((Kind.TREE, name, object_id))
+        elif entry_kind in CHUNKED_KINDS:
+            metadata.append((Kind.CHUNKS, name, object_id))
     return Children(metadata, blobs)
 
 

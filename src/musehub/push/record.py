@@ -85,18 +85,8 @@ class Recorder:
         """Take a decoded batch; raises `missing-objects` unless it is closed, `too-large`."""
         with self._timeline.phase(CLOSURE):
             await self._check_closed(batch)
-        batch.add_to(self.known)
-        for object_id, record in batch.objects:
-            if record.kind == Kind.BLOB:
-                if object_id not in self._blobs:
-                    self._blobs[object_id] = record
-                    self._blob_bytes += record.size_bytes
-                    self._pending_blob_bytes += record.size_bytes
-            else:
-                self._records.append((object_id, record))
-                self._pending_bytes += record.size_bytes
-            self.decoder.offer(record.kind, {object_id: record})
-        self._add_commits(batch)
+        with self._timeline.phase(RECORD):
+            self._collect(batch)
         if self._blob_bytes > self._max_blob_bytes:
             raise LimitReached(
                 "too-large",
@@ -109,6 +99,19 @@ class Recorder:
             or self._pending_blob_bytes >= FLUSH_BLOB_BYTES
         ):
             await self.flush()
+
+    def _collect(self, batch: Batch) -> None:
+        batch.add_to(self.known)
+        for object_id, record in batch.objects:
+            if record.kind != Kind.BLOB:
+                self._records.append((object_id, record))
+                self._pending_bytes += record.size_bytes
+            elif object_id not in self._blobs:
+                self._blobs[object_id] = record
+                self._blob_bytes += record.size_bytes
+                self._pending_blob_bytes += record.size_bytes
+            self.decoder.offer(record.kind, {object_id: record})
+        self._add_commits(batch)
 
     async def flush(self) -> None:
         """Make everything taken so far durable."""

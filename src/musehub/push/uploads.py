@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from muse.errors import InvalidData, LimitReached
@@ -15,6 +15,7 @@ from musehub.accounts.actor import Actor
 from musehub.accounts.permissions import Action
 from musehub.db.instants import to_micros
 from musehub.db.objects import (
+    MAX_CHAIN,
     BlobRow,
     find_pack,
     find_present_objects,
@@ -145,7 +146,7 @@ async def _verify(
         decoder = Decoder()
         if outside:
             with timeline.phase(CLOSURE):
-                await _offer_bases(service, repository_id, sorted(outside), decoder)
+                await _offer_bases(service, repository_id, outside, decoder)
         loop = asyncio.get_running_loop()
 
         def wait(load: Coroutine[Any, Any, bytes]) -> bytes:
@@ -158,26 +159,41 @@ async def _verify(
         await opening.__aexit__(None, None, None)
 
 
-def _check_and_list_bases(view: memoryview, digest: bytes) -> set[bytes]:
+def _check_and_list_bases(view: memoryview, digest: bytes) -> dict[bytes, int]:
+    """Check the hash; return the bases outside of the pack, and how long a chain stands on each."""
     if hashlib.sha256(view).digest() != digest:
         raise InvalidData("wrong-hash", "the uploaded pack does not have its SHA-256", retry=True)
-    ids: set[bytes] = set()
-    outside: set[bytes] = set()
+    roots: dict[bytes, tuple[bytes | None, int]] = {}
+    outside: dict[bytes, int] = {}
     for object_id, _offset, record in iter_records(view):
-        if record.base is not None and record.base not in ids:
-            outside.add(record.base)
-        ids.add(object_id)
+        root: bytes | None = None
+        depth = 0
+        if record.base is not None:
+            root, depth = roots.get(record.base, (record.base, 0))
+            depth += 1
+            if root is not None:
+                outside[root] = max(outside.get(root, 0), depth)
+        roots[object_id] = (root, depth)
     return outside
 
 
 async def _offer_bases(
-    service: PushService, repository_id: int, outside: list[bytes], decoder: Decoder
+    service: PushService, repository_id: int, outside: Mapping[bytes, int], decoder: Decoder
 ) -> None:
     async with service.database.read("find bases") as conn:
-        places, packs = await load_blob_chains(conn, repository_id, outside)
+        places, packs = await load_blob_chains(conn, repository_id, sorted(outside))
     absent = [base for base in outside if base not in places]
     if absent:
         raise missing_objects(((Kind.BLOB, base) for base in absent), retry=True)
+    for base, above in outside.items():
+        below = 0
+        following = places[base].base
+        while following is not None:
+            below += 1
+            row = places.get(following)
+            following = row.base if row is not None else None
+        if below + above > MAX_CHAIN:
+            raise InvalidData("bad-pack", f"a pack makes a chain of more than {MAX_CHAIN} bases")
     chosen: list[BlobRow] = []
     size_bytes = 0
     for row in places.values():

@@ -54,7 +54,7 @@ class Browser:
     ) -> None:
         self.repository = repository
         self.refs = refs
-        self.reader = ObjectReader(database, store, repository.id, _CACHE_BYTES)
+        self.reader = ObjectReader(database, store, repository.id, cache_bytes=_CACHE_BYTES)
         self._database = database
 
     async def resolve(self, text: str) -> tuple[Revision, str]:

@@ -25,12 +25,20 @@ class ObjectReader:
     """
 
     def __init__(
-        self, database: Database, store: Store, repository_id: int, cache_bytes: int = DEFAULT_CACHE_BYTES
+        self,
+        database: Database,
+        store: Store,
+        repository_id: int,
+        *,
+        cache_bytes: int = DEFAULT_CACHE_BYTES,
+        keep_records_bytes: int = 0,
     ) -> None:
         self._database = database
         self._store = store
         self._repository_id = repository_id
         self._decoder = Decoder(cache_bytes)
+        self._keep_left = keep_records_bytes
+        self._kept: dict[tuple[Kind, bytes], Record] = {}
 
     async def load(self, kind: Kind, object_id: bytes) -> bytes:
         """The object's bytes; raises CorruptStore("missing-object" | "corrupt-object")."""
@@ -46,6 +54,7 @@ class ObjectReader:
             return await asyncio.to_thread(self._decode, kind, list(ids), chains)
         async with self._database.read("load records") as conn:
             rows = await load_records(conn, self._repository_id, kind, ids)
+        self._keep(kind, rows)
         chains = dict(rows)
         bases = {record.base for record in chains.values() if record.base is not None}
         outside = [base for base in bases if base not in chains and not self._decoder.knows(kind, base)]
@@ -62,6 +71,24 @@ class ObjectReader:
                 if not chain:
                     raise _missing(kind, {missing.base}) from None
                 chains |= chain
+
+    def _keep(self, kind: Kind, rows: Iterable[tuple[bytes, Record]]) -> None:
+        if self._keep_left > 0:
+            for object_id, record in rows:
+                self._kept[kind, object_id] = record
+                self._keep_left -= record.size_bytes
+
+    async def load_records(self, kind: Kind, ids: Sequence[bytes]) -> dict[bytes, Record]:
+        """The stored records of metadata objects, not decoded; raises CorruptStore("missing-object")."""
+        kept = self._kept
+        found = {object_id: kept[kind, object_id] for object_id in ids if (kind, object_id) in kept}
+        if len(found) < len(ids):
+            asked = [object_id for object_id in ids if object_id not in found]
+            async with self._database.read("load records") as conn:
+                found |= dict(await load_records(conn, self._repository_id, kind, asked))
+        if len(found) < len(set(ids)):
+            raise _missing(kind, set(ids).difference(found))
+        return found
 
     async def load_chain_records(self, kind: Kind, ids: Sequence[bytes]) -> dict[bytes, Record]:
         """The records with these ids and all that they are deltas of; what is not there is left out."""
