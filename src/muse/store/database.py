@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from muse.errors import CorruptStore
+from muse.errors import CorruptStore, Environment
 from muse.store.failure import database_failure
 
 APPLICATION_ID = 0x4D555345  # "MUSE"
@@ -95,19 +95,15 @@ class Database:
                 f'there is no database "{path}"',
                 hint="`muse fsck --rebuild` makes a new one from the segments",
             )
-        database = cls._connect(path, f"file:{_quote(path)}?mode=rw", busy_timeout_s)
         try:
-            row = database._connection.execute("PRAGMA user_version").fetchone()
-        except sqlite3.OperationalError as error:
-            database.close()
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (8, 14) or _has_log(path):
-                raise database_failure(error, path) from error
-            # A log cannot be made beside it, and there is none: nobody writes.
-            database = cls._connect(path, f"file:{_quote(path)}?mode=ro&immutable=1")
-            row = database.execute("PRAGMA user_version").fetchone()
-        except sqlite3.Error as error:
-            database.close()
-            raise database_failure(error, path) from error
+            database = cls._connect(path, f"file:{_quote(path)}?mode=rw", busy_timeout_s)
+        except Environment as error:
+            if error.code not in ("read-only", "io-error"):
+                raise
+            # A log cannot be made beside it. Where there is none, nobody writes.
+            how = "mode=ro" if _has_log(path) else "mode=ro&immutable=1"
+            database = cls._connect(path, f"file:{_quote(path)}?{how}", busy_timeout_s)
+        row = database.find_row("PRAGMA user_version")
         if row[0] > FORMAT_VERSION:
             database.close()
             raise newer_format(row[0])

@@ -36,7 +36,7 @@ class RepositoryLock:
         """Take the lock; raises `locked` after `timeout_s`, `read-only` where nothing may be written."""
         try:
             if self._fd < 0:
-                self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+                self._fd = self._open()
             deadline = time.monotonic() + timeout_s
             while not try_lock(self._fd, exclusive):
                 if time.monotonic() >= deadline:
@@ -50,6 +50,14 @@ class RepositoryLock:
                 time.sleep(POLL_S)
         except OSError as error:
             raise os_failure(error, self._path) from error
+
+    def _open(self) -> int:
+        try:
+            return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.EACCES):
+                raise
+            return os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)  # enough to check what may only be read
 
     def release(self) -> None:
         if self._fd >= 0:

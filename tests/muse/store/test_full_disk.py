@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import random
 import resource
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from tests.muse.store.scenes import commit, put_commit, refused
 
-from muse.objects.ids import Kind
+from muse.objects.ids import Kind, hash_bytes
 from muse.store.fsck import fsck
 from muse.store.repository import Repository
 
@@ -65,18 +67,44 @@ def test_a_database_that_cannot_grow_changes_nothing(repository: Repository) -> 
     assert commit(repository, {"a": b"two"})
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_store_says_so(repository: Repository) -> None:
-    repository.close()
-    for path in (repository.muse_dir / "segments", repository.muse_dir):
-        path.chmod(0o555)
+@contextmanager
+def somebody_else() -> Iterator[None]:
+    """Act as a user to whom nothing here belongs; only root can."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    os.seteuid(65534)
     try:
-        with (
-            Repository.open(repository.work_dir) as again,
-            refused("read-only"),
-            again.transaction() as transaction,
-        ):
-            transaction.put(Kind.BLOB, b"x")
+        yield
     finally:
-        for path in (repository.muse_dir, repository.muse_dir / "segments"):
-            path.chmod(0o755)
+        os.seteuid(0)
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Iterator[Path]:
+    """The work tree of a repository, at a place that everybody can reach."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        with Repository.init(Path(folder) / "work", "main", tmp_path / "config") as repository:
+            commit(repository, {"a": b"one"})
+        yield repository.work_dir
+
+
+def test_a_repository_that_may_not_be_written_can_be_read(foreign: Path) -> None:
+    with somebody_else(), Repository.open(foreign) as repository:
+        assert repository.refs.head().branch == "main"
+        assert repository.objects.load(Kind.BLOB, hash_bytes(b"one")) == b"one"
+        assert list(fsck(repository)) == []
+        with refused("read-only"), repository.transaction() as transaction:
+            transaction.put(Kind.BLOB, b"x")
+        with refused("read-only"):
+            repository.settings.set("user.name", "x")
+        with refused("read-only"):
+            Repository.init(foreign / "inner")
+
+
+def test_a_repository_that_is_being_written_can_be_read_by_others(foreign: Path) -> None:
+    with Repository.open(foreign) as owner:
+        head = commit(owner, {"a": b"two"})
+        with somebody_else(), Repository.open(foreign) as repository:
+            assert repository.refs.head().target == head
+            assert repository.objects.load(Kind.BLOB, hash_bytes(b"two")) == b"two"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import subprocess
 import sys
@@ -94,19 +93,6 @@ def test_a_transaction_inside_a_transaction_is_a_defect(repository: Repository) 
         repository.transaction()
     with repository.transaction() as transaction:
         transaction.put(Kind.BLOB, b"still works")
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_repository_can_be_read(repository: Repository) -> None:
-    head = commit(repository, {"a": b"one"})
-    repository.close()
-    repository.muse_dir.chmod(0o555)
-    try:
-        with Repository.open(repository.work_dir) as again:
-            assert again.objects.load(Kind.BLOB, again.objects.find_by_prefix("")[0][1])
-            assert again.refs.head().target == head
-    finally:
-        repository.muse_dir.chmod(0o755)
 
 
 def test_a_reading_command_imports_little() -> None:
