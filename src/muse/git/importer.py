@@ -14,13 +14,15 @@ from muse.git.commits import (
     parse_tag_links,
     tag_from_git,
 )
+from muse.git.importplan import ImportPlanner
 from muse.git.importrefs import RefImport, load_recorded, move_refs, record_refs
 from muse.git.importtrees import TreeImporter, trim
 from muse.git.known import KnownObjects, Mapped, unknown_object
 from muse.git.program import Git, open_source
-from muse.git.reader import Header, ObjectStream, iter_new_commits, stream_new_objects, stream_objects
+from muse.git.reader import Header, ObjectStream, stream_new_objects
 from muse.git.references import GitRef, load_head, load_refs, to_muse
 from muse.git.results import ImportResult, Loss, Progress, no_progress
+from muse.git.versions import VersionWriter
 from muse.objects.chunks import CHUNKED_FROM_BYTES
 from muse.objects.commit import encode_commit, encode_tag
 from muse.objects.ids import Kind
@@ -30,7 +32,6 @@ from muse.store.transaction import Transaction
 
 FLUSH_OBJECTS = 20_000
 """After so many the import makes them durable: what an interrupted one repeats, and a bound of memory."""
-QUERY_COMMITS = 10_000
 MAX_PATHS = 50_000
 REPORT_EVERY = 64
 
@@ -120,7 +121,10 @@ class _Import:
         self.object_format = git.object_format
         self.known = KnownObjects(repository, transaction)
         id_bytes = 20 if self.object_format == "sha1" else 32
-        self._trees = TreeImporter(transaction, self.known, id_bytes, self._report_in_tree)
+        self._versions = VersionWriter(transaction)
+        self._trees = TreeImporter(
+            transaction.load, self._versions.put, self.known, id_bytes, self._report_in_tree
+        )
         self._own_extra = {} if self.object_format == "sha1" else {OBJECT_FORMAT: self.object_format}
         self._last_blobs: dict[bytes, bytes] = {}
         self._commit: tuple[bytes, bytes] | None = None
@@ -169,9 +173,11 @@ class _Import:
 
     def import_objects(self, refs: Iterable[GitRef]) -> None:
         """Store everything that the refs reach and that is not here yet."""
-        wanted = self._find_unknown({ref.id for ref in refs})
+        plan = ImportPlanner(self._repository, self._git, self.object_format, self.known, self._progress)
+        refs = list(refs)
+        wanted = plan.find_unknown(ref.id for ref in refs)
         known_tips = [ref.id for ref in refs if ref.type == "commit" and ref.id not in wanted]
-        tags = self._load_tags([ref.id for ref in refs if ref.type == "tag" and ref.id in wanted])
+        tags = plan.load_tags(ref.id for ref in refs if ref.type == "tag" and ref.id in wanted)
         others = {ref.id for ref in refs if ref.type in ("tree", "blob")} & wanted
         commits = {ref.id for ref in refs if ref.type == "commit"} & wanted
         for _, data in tags:
@@ -179,78 +185,25 @@ class _Import:
             target = bytes.fromhex(links.target.decode())
             if links.target_type != b"tag":
                 (commits if links.target_type == b"commit" else others).add(target)
-        commits &= self._find_unknown(commits)
-        frontier, total = self._find_frontier(commits, known_tips)
+        commits = plan.find_unknown(commits)
+        frontier, total = plan.find_frontier(commits, known_tips)
         if commits or others:
-            self._absent = self._load_shallow()
+            self._absent = plan.load_shallow()
             with stream_new_objects(self._git, self.object_format, [*commits, *others], frontier) as stream:
                 self._store_stream(stream, total)
         for git_id, data in reversed(tags):
             self._store_tag(git_id, data)
         self.known.save()
 
-    def _find_unknown(self, git_ids: set[bytes]) -> set[bytes]:
-        """Return those that are not mapped to an object that is still here."""
-        found = self.known.find_many(git_ids)
-        by_kind: dict[Kind, dict[bytes, bytes]] = {}
-        for git_id, mapped in found.items():
-            by_kind.setdefault(mapped.kind, {})[git_id] = mapped.id
-        unknown = set(git_ids).difference(found)
-        for kind, ids in by_kind.items():
-            missing = self._repository.objects.find_missing(kind, ids.values())
-            unknown.update(git_id for git_id, object_id in ids.items() if object_id in missing)
-        return unknown
-
-    def _find_frontier(self, commits: set[bytes], known_tips: list[bytes]) -> tuple[list[bytes], int]:
-        """Return the known commits on which the new ones stand, and how many are new."""
-        old = self._repository.git_map.find_git_ids(
-            Kind.COMMIT, [ref.target for ref in self._repository.refs.iter() if ref.kind is Kind.COMMIT]
-        )
-        id_bytes = 20 if self.object_format == "sha1" else 32
-        excluded = {*known_tips, *(git_id for git_id in old.values() if len(git_id) == id_bytes)}
-        excluded -= self._find_unknown(excluded)
-        frontier: set[bytes] = set(known_tips)
-        expected: set[bytes] = set()
-        total = 0
-        batch: list[tuple[bytes, list[bytes]]] = []
-
-        def take_batch() -> int:
-            unknown = self._find_unknown({commit for commit, _ in batch})
-            count = 0
-            for commit, parents in batch:
-                if commit in unknown:
-                    count += 1
-                    expected.update(parents)
-                elif commit in expected:
-                    frontier.add(commit)
-                expected.discard(commit)
-            batch.clear()
-            return count
-
-        if commits:
-            for item in iter_new_commits(self._git, commits, excluded):
-                batch.append(item)
-                if len(batch) == QUERY_COMMITS:
-                    total += take_batch()
-                    self._progress("finding commits", total, None, "commits")
-            total += take_batch()
-        # Parents that were not listed are among the excluded.
-        return sorted(frontier | expected & excluded), total
-
-    def _load_shallow(self) -> frozenset[bytes]:
-        if self._git.run("rev-parse", "--is-shallow-repository").strip() != b"true":
-            return frozenset()
-        path = self._git.run("rev-parse", "--git-path", "shallow").decode().strip()
-        lines = Path(path).read_text("ascii").split()
-        return frozenset(bytes.fromhex(line) for line in lines)
-
     def _store_stream(self, stream: ObjectStream, total: int) -> None:
         progress = self._progress
         progress("importing", 0, total, "commits")
         while (header := stream.next()) is not None:
             kind = header.type
-            self.size_bytes += header.size_bytes
+            if self._unflushed >= self._flush_objects:
+                self._flush()
             self._unflushed += 1
+            self.size_bytes += header.size_bytes
             if kind == b"blob":
                 self.blobs += 1
                 self._store_blob(header, stream)
@@ -259,8 +212,6 @@ class _Import:
                 self._trees.add(header.id, header.path, stream.read())
             else:
                 self._finish_commit()
-                if self._unflushed >= self._flush_objects:
-                    self._flush()
                 self._commit = (header.id, stream.read())
                 self._where = header.id.hex()
                 if not self.commits % REPORT_EVERY:
@@ -273,18 +224,19 @@ class _Import:
         self._transaction.flush()
         self.known.trim()
         self._trees.trim()
+        self._versions.trim()
         trim(self._last_blobs, MAX_PATHS)
         self._unflushed = 0
 
     def _store_blob(self, header: Header, stream: ObjectStream) -> None:
         git_id, _, size_bytes, path = header
-        base = self._last_blobs.pop(path, None)
+        previous = self._last_blobs.pop(path, None)
         if size_bytes < CHUNKED_FROM_BYTES:
-            object_id = self._transaction.put(Kind.BLOB, stream.read(), base)
+            object_id = self._versions.put(Kind.BLOB, stream.read(), previous)
             mapped = Mapped(Kind.BLOB, object_id, size_bytes, 1)
         else:
             with stream.open() as content:
-                entry_kind, object_id, _ = self._transaction.put_stream(content, size_bytes, base)
+                entry_kind, object_id, _ = self._transaction.put_stream(content, size_bytes, previous)
             kind = Kind.CHUNKS if entry_kind == CHUNKED_FILE else Kind.BLOB
             mapped = Mapped(kind, object_id, size_bytes, 1)
         self._last_blobs[path] = object_id
@@ -313,31 +265,12 @@ class _Import:
         commit = commit_from_git(links.rest, tree.id, tuple(parents))
         if extra:
             commit = commit._replace(extra={**commit.extra, **extra})
-        base = parents[0] if parents else self._last_commit
-        self._last_commit = self._transaction.put(Kind.COMMIT, encode_commit(commit), base)
+        previous = parents[0] if parents else self._last_commit
+        self._last_commit = self._versions.put(Kind.COMMIT, encode_commit(commit), previous)
         self.known.add(git_id, Mapped(Kind.COMMIT, self._last_commit, exact=exact))
         self.commits += 1
 
     # ---- tags
-
-    def _load_tags(self, git_ids: list[bytes]) -> list[tuple[bytes, bytes]]:
-        """Return the tags and those they lead to, each before its target."""
-        tags: list[tuple[bytes, bytes]] = []
-        seen: set[bytes] = set()
-        while git_ids:
-            targets = []
-            with stream_objects(self._git, self.object_format, dict.fromkeys(git_ids)) as stream:
-                while (header := stream.next()) is not None:
-                    data = stream.read()
-                    links = parse_tag_links(data)
-                    tags.append((header.id, data))
-                    if links.target_type == b"tag":
-                        targets.append(bytes.fromhex(links.target.decode()))
-            seen.update(git_ids)
-            git_ids = targets
-        # One that is met at several depths counts where it is deepest.
-        deepest = {git_id: position for position, (git_id, _) in enumerate(tags)}
-        return [tag for position, tag in enumerate(tags) if deepest[tag[0]] == position]
 
     def _store_tag(self, git_id: bytes, data: bytes) -> None:
         links = parse_tag_links(data)

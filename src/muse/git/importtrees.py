@@ -22,7 +22,7 @@ from muse.git.trees import (
     submodule_id,
     usual_mode,
 )
-from muse.history.directory import Directory, Nodes, build_directory, edit_directory
+from muse.history.directory import Directory, Load, Nodes, Put, build_directory, edit_directory
 from muse.objects.ids import Kind
 from muse.objects.paging import SMALL_DIRECTORY
 from muse.objects.tree import (
@@ -36,11 +36,10 @@ from muse.objects.tree import (
     Entry,
     encode_entries,
 )
-from muse.store.transaction import Transaction
 
+MAX_PATHS = 50_000
 MAX_ENTRIES = 150_000
 """Entries kept in memory, about 500 bytes each: most of a directory is as it was in its last version."""
-MAX_PATHS = 50_000
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -61,14 +60,15 @@ _ENTRY_KINDS = {
 class TreeImporter:
     """Collects Git trees and stores them once all that they name is known."""
 
-    def __init__(self, transaction: Transaction, known: KnownObjects, id_bytes: int, report: Report) -> None:
-        self._transaction = transaction
+    def __init__(self, load: Load, put: Put, known: KnownObjects, id_bytes: int, report: Report) -> None:
+        self._load = load
+        self._put = put
         self._known = known
         self._id_bytes = id_bytes
         self._report = report
         self._pending: dict[bytes, tuple[bytes, bytes]] = {}
         self._entries: dict[RawItem, Entry] = {}
-        self._last: dict[bytes, tuple[bytes, int]] = {}
+        self._last: dict[bytes, bytes] = {}
         self._large: dict[bytes, list[Entry]] = {}
 
     def add(self, git_id: bytes, path: bytes, data: bytes) -> None:
@@ -114,12 +114,11 @@ class TreeImporter:
         directory.sort()
         last = self._last.pop(path, None)
         if len(directory) <= SMALL_DIRECTORY:
-            base = last[0] if last is not None and last[1] <= SMALL_DIRECTORY else None
-            tree_id = self._transaction.put(Kind.TREE, encode_entries(directory), base)
+            tree_id = self._put(Kind.TREE, encode_entries(directory), last)
             size_bytes, files = sum([entry[3] for entry in directory]), sum([entry[4] for entry in directory])
         else:
-            tree_id, size_bytes, files, _ = self._store_large(path, directory, last[0] if last else None)
-        self._last[path] = (tree_id, len(directory))
+            tree_id, size_bytes, files, _ = self._store_large(path, directory, last)
+        self._last[path] = tree_id
         return Mapped(Kind.TREE, tree_id, size_bytes, files, exact)
 
     def _store_large(self, path: bytes, directory: list[Entry], last: bytes | None) -> Directory:
@@ -128,14 +127,13 @@ class TreeImporter:
         self._large[path] = directory
         while sum(map(len, self._large.values())) > MAX_ENTRIES and len(self._large) > 1:
             del self._large[next(iter(self._large))]
-        put = self._transaction.put
         if before is None or last is None:
-            old = Nodes(self._transaction.load, last) if last is not None else None
-            return build_directory(directory, put, old)
+            old = Nodes(self._load, last) if last is not None else None
+            return build_directory(directory, self._put, old)
         now, then = set(directory), set(before)
         changes: dict[str, Entry | None] = {entry.name: None for entry in then - now}
         changes.update((entry.name, entry) for entry in now - then)
-        return edit_directory(self._transaction.load, last, changes, put)
+        return edit_directory(self._load, last, changes, self._put)
 
     def _make_entries(self, path: bytes, items: list[RawItem], entries: list[Entry | None]) -> bool:
         """Fill in what was not in memory; False if something has no counterpart and stays None."""

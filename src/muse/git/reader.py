@@ -8,8 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, BinaryIO, NamedTuple
 
-from muse.errors import InvalidData
+from muse.errors import InvalidData, LimitReached
 from muse.git.program import Git
+
+MAX_WHOLE_BYTES = 128 << 20
+"""A tree of three million files; commits and tags are far smaller. Blobs pass in pieces."""
 
 _BATCH = ("cat-file", "--buffer", "--batch=%(objectname) %(objecttype) %(objectsize) %(rest)")
 
@@ -57,6 +60,10 @@ class ObjectStream:
     def read(self) -> bytes:
         """Return the object's bytes; raises `bad-git-data` when they have another hash."""
         header = self._header
+        if header.size_bytes > MAX_WHOLE_BYTES:
+            raise LimitReached(
+                "too-large", f"Git {header.type.decode()} {header.id.hex()} has {header.size_bytes} bytes"
+            )
         data = self._stream.read(header.size_bytes)
         digest = self._new_hash(b"%b %d\0" % (header.type, header.size_bytes))
         digest.update(data)

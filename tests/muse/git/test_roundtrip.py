@@ -159,6 +159,19 @@ def test_large_files_survive(source: GitRepo, repository: Repository, tmp_path: 
     assert_same(source.path, tmp_path / "target.git")
 
 
+def test_many_versions_take_little_room(source: GitRepo, repository: Repository) -> None:
+    seed = random.Random(250)
+    content = bytearray(seed.randbytes(100_000))
+    parents: list[str] = []
+    for _ in range(250):
+        content[seed.randrange(len(content))] ^= 1
+        parents = [source.commit({"samples": bytes(content)}, parents)]
+    source.ref("refs/heads/main", parents[0])
+    import_git(repository, str(source.path))
+    stored = sum(path.stat().st_size for path in repository.segments_dir.rglob("*") if path.is_file())
+    assert stored < 500_000  # two whole copies, and 250 small commits, trees and deltas
+
+
 def test_a_sha256_repository_survives(repository: Repository, tmp_path: Path) -> None:
     source = GitRepo(tmp_path / "sha256.git", "sha256")
     first = source.commit({"a/b": b"1\n", "sub": ("160000", b"7" * 64)})
