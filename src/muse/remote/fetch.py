@@ -145,21 +145,21 @@ class _Fetch:
     # ---- objects
 
     def _find_haves(self) -> list[bytes]:
-        """Return the commits that refs lead to here: everything they name is here as well."""
+        """Return the commits and tags that refs lead to here: everything they name is here as well."""
         objects = self._repository.objects
         haves: dict[bytes, None] = {}
-        prefixes = (tracking_prefix(self._remote), HEADS, TAGS, "remotes/")
-        for prefix in prefixes:
+        head = self._repository.refs.head().target
+        if head is not None:
+            haves[head] = None
+        for prefix in (tracking_prefix(self._remote), HEADS, TAGS, "remotes/"):
             for ref in self._repository.refs.iter(prefix):
                 kind, target = ref.kind, ref.target
-                while kind is Kind.TAG:
+                while kind is Kind.TAG and target not in haves:
+                    haves[target] = None
                     tag = decode_tag(objects.load(kind, target))
                     kind, target = tag.target_kind, tag.target
                 if kind is Kind.COMMIT:
                     haves[target] = None
-        head = self._repository.refs.head().target
-        if head is not None:
-            haves[head] = None
         return list(haves)[:MAX_WANTS]
 
     def _receive(self, stream: Stream, receiver: Receiver) -> None:

@@ -6,7 +6,6 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from muse.errors import CorruptStore, InvalidData, RemoteFailure
@@ -20,6 +19,8 @@ from muse.wire.messages import FetchHeader, PackAddress
 from muse.wire.parsing import parse_end, parse_fetch_header, parse_pack_addresses, parse_progress
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from muse.remote.client import FrameAnswer
     from muse.remote.progress import Progress
     from muse.store.repository import Repository

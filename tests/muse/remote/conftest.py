@@ -124,8 +124,7 @@ def target(tmp_path: Path) -> Iterator[Repository]:
 
 @pytest.fixture
 def serve(target: Repository) -> Iterator[Callable[[FakeHub], HubClient]]:
-    """Start a server for a fake hub, make it the target's remote, and return a client that waits for nothing.
-    """
+    """Start a server for a fake hub, make it the remote of `target`, return a client without pauses."""
     servers: list[ScriptedServer] = []
     clients: list[HubClient] = []
 

@@ -44,15 +44,17 @@ def test_everything_arrives(source: Repository, target: Repository, serve: Serve
     assert fetched.requests == 1 + len(hub.packs)
 
 
-def test_the_haves_are_the_commits_of_all_refs(source: Repository, target: Repository, serve: Serve) -> None:
+def test_the_haves_are_the_commits_and_tags_of_all_refs(
+    source: Repository, target: Repository, serve: Serve
+) -> None:
     hub = FakeHub(source)
     client = serve(hub)
     fetch(target, "origin", client)
     own = commit_files(target, {"mine": b"1"}, branch="mine")
-    tag_commit(target, "v1", own)
+    tag = tag_commit(target, "v1", own)
     hub.blobs, hub.metadata, hub.commits = [], [], []
     fetched = fetch(target, "origin", client)
-    assert set(hub.fetch_requests[-1]["haves"]) == {own.hex(), hub.head.hex()}
+    assert set(hub.fetch_requests[-1]["haves"]) == {own.hex(), tag.hex(), hub.head.hex()}
     assert fetched.changes == []
 
 

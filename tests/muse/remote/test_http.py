@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import ipaddress
+import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tests.scripted_server import Peer, serve_script
 
 from muse.errors import MuseError, RemoteFailure
+from muse.remote.address import Origin
 from muse.remote.http import Connection, Timeouts
 
 PATIENT = Timeouts(5, 20)
@@ -204,3 +214,56 @@ def test_nobody_there_is_said_with_the_address() -> None:
         Connection(origin, PATIENT).exchange("GET", "/", {}, None)
     assert caught.value.code == "remote-unreachable"
     assert str(origin) in caught.value.message
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for 127.0.0.1 that signed itself, and its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "hub")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path / "hub.pem"
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(pem + made.public_bytes(Encoding.PEM))
+    return path
+
+
+@contextmanager
+def serve_tls(certificate: Path) -> Iterator[Origin]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    def handler(peer: Peer) -> None:
+        plain = peer.socket
+        with context.wrap_socket(plain.dup(), server_side=True) as secure:
+            echo(Peer(secure))
+
+    with serve_script(handler) as server:
+        yield server.origin._replace(scheme="https")
+
+
+def test_tls_carries_bodies_both_ways(certificate: Path) -> None:
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    with serve_tls(certificate) as origin:
+        connection = Connection(origin, PATIENT, trusting)
+        for size in (10, 2_000_000):
+            pieces = (b"x" * (size // 10) for _ in range(10))
+            answer = connection.exchange("POST", "/", {}, pieces)
+            assert answer.read_all(10_000_000) == b"POST / HTTP/1.1|" + b"x" * size
+        connection.close()
+
+
+def test_a_certificate_that_is_not_trusted_is_refused(certificate: Path) -> None:
+    with serve_tls(certificate) as origin, pytest.raises(RemoteFailure) as caught:
+        Connection(origin, PATIENT).exchange("GET", "/", {}, None)
+    assert caught.value.code == "remote-unreachable"
+    assert "certificate" in (caught.value.hint or "")
