@@ -8,6 +8,7 @@ folder), the default below. Nothing else in the hub reads the environment.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,9 @@ PREFIX = "MUSEHUB_"
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
+SECRETS = ("store_access_key", "store_secret_key")
+_USUAL_NAMES = {"store_access_key": "AWS_ACCESS_KEY_ID", "store_secret_key": "AWS_SECRET_ACCESS_KEY"}
+"""Variables that other programs read as well; they count where this hub's own are not set."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,8 +50,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ] = ""
     store_url: Annotated[
-        str, Meta(description="where packs are kept; empty: the folder `store` in the data folder")
+        str,
+        Meta(
+            description="where packs are kept: `file:///PATH` or "
+            "`s3://BUCKET/PREFIX?endpoint=URL&region=NAME`, with `&public_endpoint=URL` "
+            "if clients reach the store by another name; "
+            "empty: the folder `store` in the data folder"
+        ),
     ] = ""
+    store_access_key: Annotated[
+        str, Meta(description="key of an S3 store; empty: `AWS_ACCESS_KEY_ID` of the environment")
+    ] = ""
+    store_secret_key: Annotated[
+        str, Meta(description="its secret; empty: `AWS_SECRET_ACCESS_KEY` of the environment")
+    ] = ""
+    store_put_max_bytes: Annotated[
+        int,
+        Meta(
+            ge=5 * MIB,
+            description="larger packs are uploaded in parts of so many bytes; "
+            "S3 takes parts of 5 MiB to 5 GiB",
+        ),
+    ] = GIB
 
     # the database
     database_pool_size: Annotated[int, Meta(ge=1, description="connections held open at most")] = 10
@@ -127,10 +151,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 50
     password_min_length: Annotated[int, Meta(ge=1, description="fewest characters of a password")] = 10
 
+    def __repr__(self) -> str:
+        """Everything but secrets: settings end up in logs."""
+        shown = {name: getattr(self, name) for name in self.__struct_fields__}
+        shown |= {name: "***" for name in SECRETS if shown[name]}
+        shown["database_url"] = without_password(self.database_url)
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
     @property
     def embedded_database(self) -> bool:
         """Whether the database is a file of this hub, which it may create and migrate by itself."""
         return self.database_url.startswith("sqlite")
+
+
+def without_password(url: str) -> str:
+    """A database address that may be shown."""
+    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
 
 
 def default_data_dir(environ: Mapping[str, str]) -> Path:
@@ -152,7 +188,9 @@ def load_settings(
     environ = os.environ if environ is None else environ
     given = {name: value for name, value in (flags or {}).items() if value is not None}
     known = set(Settings.__struct_fields__)
-    from_environ: dict[str, Any] = {}
+    from_environ: dict[str, Any] = {
+        name: environ[variable] for name, variable in _USUAL_NAMES.items() if environ.get(variable)
+    }
     for variable, value in environ.items():
         if variable.startswith(PREFIX) and variable != PREFIX + "CONFIG":
             from_environ[variable.removeprefix(PREFIX).lower()] = value
@@ -229,7 +267,9 @@ def _check_one(name: str, value: Any) -> None:
         msgspec.convert(value, kind, strict=False, dec_hook=_convert_path)
     except (msgspec.ValidationError, TypeError, ValueError) as error:
         raise UsageError(
-            "bad-setting", f'setting "{name}" cannot be {value!r}', hint=str(error).lower()
+            "bad-setting",
+            f'setting "{name}" cannot be {"what it is" if name in SECRETS else repr(value)}',
+            hint=str(error).lower(),
         ) from None
 
 

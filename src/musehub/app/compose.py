@@ -40,7 +40,7 @@ def create_app(
     Handlers below receive by name: `settings`, `database`, `store`, `accounts`, `clock`, `actor`.
     """
     hub_database = database or open_database(settings)
-    hub_store = _open_store(settings, hub_database, store, clock)
+    hub_store = _metered(store) if store is not None else open_hub_store(settings, hub_database, clock)
     accounts = open_accounts(hub_database, settings, clock)
     app = Litestar(
         route_handlers=[health, ready, *auth_controllers(), UserController, web_router()],
@@ -60,11 +60,17 @@ def create_app(
     return HubApp(app, wire_routes(settings, hub_database, accounts, hub_store, clock), app.lifespan)
 
 
-def _open_store(settings: Settings, database: Database, store: Store | None, clock: Clock) -> MeteredStore:
+def open_hub_store(settings: Settings, database: Database, clock: Clock = utc_now) -> MeteredStore:
+    """The store that the settings name; the secret of its addresses is in the database, for all processes."""
+
     async def url_secret() -> bytes:
         return await get_secret(database, "store-urls", clock())
 
-    return MeteredStore(store) if store is not None else open_store(settings, url_secret)
+    return open_store(settings, url_secret)
+
+
+def _metered(store: Store) -> MeteredStore:
+    return store if isinstance(store, MeteredStore) else MeteredStore(store)
 
 
 def _given(value: Any) -> Provide:

@@ -13,12 +13,13 @@ import msgspec
 from muse.errors import Conflict
 from musehub.accounts.passwords import make_password
 from musehub.accounts.service import open_accounts
-from musehub.app.compose import create_app
+from musehub.app.compose import create_app, open_hub_store
 from musehub.app.listen import RunningServer, open_socket, socket_url
 from musehub.db import migrate
 from musehub.db.engine import Database, open_database
 from musehub.db.instants import Clock, utc_now
 from musehub.settings import Settings
+from musehub.storage.opening import check_store
 
 FIRST_ADMIN = "admin"
 
@@ -42,12 +43,14 @@ async def serve(settings: Settings, announce: Callable[[Started], None], clock: 
         database = open_database(settings)
         try:
             await prepare_database(settings, database)
+            store = open_hub_store(settings, database, clock)
+            await check_store(settings, store)
             password = await create_first_admin(settings, database, clock)
         except BaseException:
             await database.close()
             raise
         # From here on the application's lifespan owns the database.
-        server = RunningServer(create_app(settings, database=database, clock=clock), listener)
+        server = RunningServer(create_app(settings, database=database, store=store, clock=clock), listener)
         loop = asyncio.get_running_loop()
         stopping: list[asyncio.Task[None]] = []
 

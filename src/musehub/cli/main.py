@@ -29,7 +29,20 @@ def build_parser() -> argparse.ArgumentParser:
     group.add_argument("--json", action="store_true", help="write results and errors as JSON")
     group.add_argument("--data", metavar="DIR", help="data folder (default: ~/.local/share/musehub)")
     group.add_argument("--config", metavar="FILE", help="TOML file with settings")
-    group.add_argument("--database-url", metavar="URL", help="another database than the embedded one")
+    group.add_argument(
+        "--database",
+        "--database-url",
+        dest="database_url",
+        metavar="URL",
+        help="another database than the embedded one: postgresql://USER:PASSWORD@HOST:PORT/NAME",
+    )
+    group.add_argument(
+        "--store",
+        "--store-url",
+        dest="store_url",
+        metavar="URL",
+        help="another object store than the embedded one: s3://BUCKET?endpoint=URL",
+    )
     group.add_argument(
         "--set",
         metavar="NAME=VALUE",

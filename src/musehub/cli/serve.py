@@ -12,8 +12,10 @@ from musehub.cli.context import Subparsers, print_json, read_settings
 if TYPE_CHECKING:
     from musehub.app.serve import Started
 
-_EPILOG = """example:
-  musehub serve --data /srv/musehub --host 0.0.0.0 --public-url https://hub.example.org"""
+_EPILOG = """examples:
+  musehub serve --data /srv/musehub --host 0.0.0.0 --public-url https://hub.example.org
+  musehub serve --database postgresql://musehub@db.example.org/musehub --store 's3://packs?endpoint=https://s3.example.org'
+Passwords and keys belong into the environment or the settings file, where other users do not see them."""
 
 
 def add_parser(commands: Subparsers, common: argparse.ArgumentParser) -> None:
@@ -29,7 +31,6 @@ def add_parser(commands: Subparsers, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", help="port to listen on, 0 for a free one (default: 1337)")
     parser.add_argument("--public-url", metavar="URL", help="address under which clients reach this hub")
-    parser.add_argument("--store-url", metavar="URL", help="another object store than the embedded one")
     parser.set_defaults(run=run)
 
 

@@ -115,6 +115,8 @@ async def _give_back(conn: AsyncConnection) -> None:
 
 
 _STATEMENTS = "musehub.statements"
+BUSY_RETRY_AFTER_S = 2
+"""What a client is asked to wait: transactions are short, so many end in that time."""
 
 
 def open_database(settings: Settings) -> Database:
@@ -250,7 +252,11 @@ def _translate(error: Exception) -> Exception:
     """The error that a caller can act on; what is a defect of ours stays as it is."""
     if isinstance(error, exc.TimeoutError):
         return LimitReached(
-            "busy", "no database connection became free in time", hint="try again in a moment", retry=True
+            "busy",
+            "no database connection became free in time",
+            hint="try again in a moment",
+            retry=True,
+            details={"retry_after_s": BUSY_RETRY_AFTER_S},
         )
     if isinstance(error, exc.IntegrityError):
         return error
@@ -268,7 +274,11 @@ def _translate_driver_error(error: exc.DBAPIError) -> Exception:
     state = str(getattr(error.orig, "sqlstate", None) or "")
     if "database is locked" in text or "table is locked" in text or state in ("40001", "40P01", "55P03"):
         return LimitReached(
-            "busy", "another writer kept the database busy", hint="try again in a moment", retry=True
+            "busy",
+            "another writer kept the database busy",
+            hint="try again in a moment",
+            retry=True,
+            details={"retry_after_s": BUSY_RETRY_AFTER_S},
         )
     if state == "57014":
         return _unavailable("a statement took longer than the time-out allows", text)

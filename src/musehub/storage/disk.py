@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import hashlib
 import mmap
 import os
 import re
 import secrets
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from muse.errors import CorruptStore, Environment, InvalidData, NotFound
+from muse.errors import CorruptStore, InvalidData
 from muse.wire.messages import SignedRequest
-from musehub.storage.port import StoredObject
+from musehub.storage.disk_failures import not_found, translated
+from musehub.storage.disk_parts import PARTS, THE_UPLOAD, DiskParts, part_key
+from musehub.storage.port import StoredObject, UnfinishedUpload
 from musehub.storage.signing import Permit, UrlSigner
 
 _KEY = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)*[A-Za-z0-9_-][A-Za-z0-9._-]*")
@@ -34,12 +35,13 @@ class DiskStore:
 
     def __init__(self, root: Path, signer: UrlSigner) -> None:
         self._root = root
+        self._parts = DiskParts(root)
         self.signer = signer
 
     def path_of(self, key: str) -> Path:
         """Where the value of a key lies; raises `pack-not-found` for what cannot be a key."""
         if not _KEY.fullmatch(key) or key.startswith(_TEMPORARY + "/"):
-            raise _not_found(key)
+            raise not_found(key)
         return self._root / key
 
     async def put(self, key: str, parts: Sequence[bytes | memoryview], sha256: bytes) -> None:
@@ -80,7 +82,7 @@ class DiskStore:
     async def delete(self, keys: Iterable[str]) -> None:
         def remove() -> None:
             for path in [self.path_of(key) for key in keys]:
-                with _translated("delete"):
+                with translated("delete"):
                     path.unlink(missing_ok=True)
 
         await asyncio.to_thread(remove)
@@ -90,6 +92,44 @@ class DiskStore:
 
     async def presign_get(self, key: str, ttl_s: int) -> SignedRequest:
         return await self.signer.sign(Permit("GET", key, None, None), ttl_s)
+
+    async def open_upload(self, key: str) -> str:
+        await asyncio.to_thread(self._parts.open, self._check(key))
+        return THE_UPLOAD
+
+    async def list_parts(self, key: str, upload: str) -> dict[int, int]:
+        return await asyncio.to_thread(self._parts.sizes, self._check(key))
+
+    async def presign_part(
+        self, key: str, upload: str, number: int, size_bytes: int, sha256: bytes, ttl_s: int
+    ) -> SignedRequest:
+        return await self.signer.sign(Permit("PUT", part_key(key, number), size_bytes, sha256), ttl_s)
+
+    async def finish_upload(self, key: str, upload: str, parts: Sequence[bytes]) -> None:
+        def join() -> None:
+            path, temporary = self.path_of(key), self._root / _TEMPORARY / secrets.token_hex(16)
+            with translated("write"):
+                temporary.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            try:
+                self._parts.join(key, len(parts), temporary)
+                with translated("write"):
+                    _publish(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
+            self._parts.remove(key)
+
+        await asyncio.to_thread(join)
+
+    async def abort_upload(self, key: str, upload: str) -> None:
+        await asyncio.to_thread(self._parts.remove, self._check(key))
+
+    async def list_uploads(self, prefix: str) -> AsyncIterator[UnfinishedUpload]:
+        for found in await asyncio.to_thread(self._parts.list_uploads, prefix):
+            yield found
+
+    def _check(self, key: str) -> str:
+        self.path_of(key)
+        return key
 
     async def close(self) -> None:
         return None
@@ -105,7 +145,7 @@ class Upload:
         self._hash = hashlib.sha256()
         self._written = 0
         self._temporary: Path | None = temporary / secrets.token_hex(16)
-        with _translated("write"):
+        with translated("write"):
             temporary.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._file = self._temporary.open("xb", buffering=0)
 
@@ -115,7 +155,7 @@ class Upload:
         self._written += size
         if self._written > self._size:
             raise InvalidData("wrong-hash", f"more than the announced {self._size} bytes arrived")
-        with _translated("write"):
+        with translated("write"):
             # Joining small pieces costs less than a system call for each.
             data = parts[0] if len(parts) == 1 else b"".join(parts)
             self._hash.update(data)
@@ -133,12 +173,10 @@ class Upload:
                 retry=True,
             )
         assert self._temporary is not None
-        with _translated("write"):
+        with translated("write"):
             os.fsync(self._file.fileno())
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._temporary.rename(self._path)
+            _publish(self._temporary, self._path)
             self._temporary = None
-            _sync_folder(self._path.parent)
 
     def close(self) -> None:
         """Remove what was not finished."""
@@ -146,6 +184,13 @@ class Upload:
         if self._temporary is not None:
             self._temporary.unlink(missing_ok=True)
             self._temporary = None
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    """Make a synced file visible under its key."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary.rename(path)
+    _sync_folder(path.parent)
 
 
 def _sync_folder(path: Path) -> None:
@@ -157,14 +202,14 @@ def _sync_folder(path: Path) -> None:
 
 
 def _map(path: Path, key: str) -> memoryview:
-    with _translated("read", key), path.open("rb") as file:
+    with translated("read", key), path.open("rb") as file:
         if os.fstat(file.fileno()).st_size == 0:
             return memoryview(b"")
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def _read_ranges(path: Path, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-    with _translated("read", key), path.open("rb", buffering=0) as file:
+    with translated("read", key), path.open("rb", buffering=0) as file:
         found = [os.pread(file.fileno(), size, start) for start, size in ranges]
     for data, (_start, size) in zip(found, ranges, strict=True):
         if len(data) != size:
@@ -181,10 +226,10 @@ def _head(path: Path, key: str) -> StoredObject | None:
 
 
 def _walk(root: Path, prefix: str) -> Iterator[StoredObject]:
-    with _translated("read"):
+    with translated("read"):
         for folder, folders, names in os.walk(root / prefix):
-            if Path(folder) == root and _TEMPORARY in folders:
-                folders.remove(_TEMPORARY)
+            if Path(folder) == root:
+                folders[:] = [name for name in folders if name not in (_TEMPORARY, PARTS)]
             for name in names:
                 path = Path(folder, name)
                 found = _head(path, path.relative_to(root).as_posix())
@@ -194,23 +239,3 @@ def _walk(root: Path, prefix: str) -> Iterator[StoredObject]:
 
 def _take(found: Iterator[StoredObject], count: int) -> list[StoredObject]:
     return [item for item, _ in zip(found, range(count), strict=False)]
-
-
-def _not_found(key: str) -> NotFound:
-    return NotFound("pack-not-found", f'the store holds nothing under "{key}"')
-
-
-@contextmanager
-def _translated(what: str, key: str = "") -> Iterator[None]:
-    try:
-        yield
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        if key:
-            raise _not_found(key) from None
-        raise Environment("io-error", f"cannot {what} in the store: {error.strerror}") from error
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Environment("disk-full", "no space left in the store", retry=True) from error
-        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-            raise Environment("read-only", f"the store may not be used: {error.strerror}") from error
-        raise Environment("io-error", f"cannot {what} in the store: {error.strerror}") from error

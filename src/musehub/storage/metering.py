@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 
 from muse.wire.messages import SignedRequest
-from musehub.storage.port import Store, StoredObject
+from musehub.storage.port import Store, StoredObject, UnfinishedUpload
 
 
 class StoreMeter:
@@ -94,6 +94,33 @@ class MeteredStore:
 
     async def presign_get(self, key: str, ttl_s: int) -> SignedRequest:
         return await self.inner.presign_get(key, ttl_s)
+
+    async def open_upload(self, key: str) -> str:
+        with _call():
+            return await self.inner.open_upload(key)
+
+    async def list_parts(self, key: str, upload: str) -> dict[int, int]:
+        with _call():
+            return await self.inner.list_parts(key, upload)
+
+    async def presign_part(
+        self, key: str, upload: str, number: int, size_bytes: int, sha256: bytes, ttl_s: int
+    ) -> SignedRequest:
+        return await self.inner.presign_part(key, upload, number, size_bytes, sha256, ttl_s)
+
+    async def finish_upload(self, key: str, upload: str, parts: Sequence[bytes]) -> None:
+        with _call():
+            await self.inner.finish_upload(key, upload, parts)
+
+    async def abort_upload(self, key: str, upload: str) -> None:
+        with _call():
+            await self.inner.abort_upload(key, upload)
+
+    async def list_uploads(self, prefix: str) -> AsyncIterator[UnfinishedUpload]:
+        with _call():
+            found = self.inner.list_uploads(prefix)
+        async for item in found:
+            yield item
 
     async def close(self) -> None:
         await self.inner.close()

@@ -28,6 +28,14 @@ class StoredObject(NamedTuple):
     stored_at: datetime
 
 
+class UnfinishedUpload(NamedTuple):
+    """A value of which parts may have arrived; `upload` is the store's name for it."""
+
+    key: str
+    upload: str
+    started_at: datetime
+
+
 class Store(Protocol):
     """Immutable bytes under keys."""
 
@@ -74,6 +82,42 @@ class Store(Protocol):
 
     async def presign_get(self, key: str, ttl_s: int) -> SignedRequest:
         """A request with which somebody else may read the value, for `ttl_s` seconds. No I/O."""
+        ...
+
+    async def open_upload(self, key: str) -> str:
+        """Begin a value that arrives in parts, or take up the one under way for this key; returns its name.
+
+        Nothing is visible under the key before `finish_upload`.
+        """
+        ...
+
+    async def list_parts(self, key: str, upload: str) -> dict[int, int]:
+        """Sizes of the parts that are there, by number from 1. Raises NotFound("pack-not-found") when no such
+        upload is under way.
+        """
+        ...
+
+    async def presign_part(
+        self, key: str, upload: str, number: int, size_bytes: int, sha256: bytes, ttl_s: int
+    ) -> SignedRequest:
+        """As `presign_put`, for one part. All but the last have the same size, 5 MiB at least."""
+        ...
+
+    async def finish_upload(self, key: str, upload: str, parts: Sequence[bytes]) -> None:
+        """Make a value of its parts, given the SHA-256 of each; other parts are dropped.
+
+        Raises InvalidData("truncated") when a part is not there, NotFound("pack-not-found") when no such
+        upload is under way, perhaps because it was finished before. The hash of the whole is the caller's to
+        check.
+        """
+        ...
+
+    async def abort_upload(self, key: str, upload: str) -> None:
+        """Drop an upload and its parts; one that is not there is fine."""
+        ...
+
+    def list_uploads(self, prefix: str) -> AsyncIterator[UnfinishedUpload]:
+        """Every upload under way whose key begins with `prefix`, in no order."""
         ...
 
     async def close(self) -> None: ...

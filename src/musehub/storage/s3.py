@@ -1,7 +1,8 @@
 """An S3-compatible store: AWS, SeaweedFS, MinIO, R2 and their like.
 
 Requests go through `obstore`; addresses for clients are signed with `botocore`'s signer, because a header has
-to be part of them: the body's SHA-256 and length, so that the store itself refuses any other bytes.
+to be part of them: the body's SHA-256 and length, so that the store itself refuses any other bytes. What
+`obstore` does not offer of uploads in parts is in `s3_parts`.
 """
 
 from __future__ import annotations
@@ -12,66 +13,29 @@ import mmap
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import parse_qsl, quote, urlsplit
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store as ObjectStore
 
-from muse.errors import CorruptStore, Environment, InvalidData, NotFound, RemoteFailure, UsageError
+from muse.errors import CorruptStore, Environment, InvalidData, NotFound, RemoteFailure
 from muse.objects.ids import hash_bytes
 from muse.wire.messages import SignedRequest
-from musehub.storage.port import StoredObject
+from musehub.storage.port import StoredObject, UnfinishedUpload
+from musehub.storage.s3_address import S3Address, sign_request
+from musehub.storage.s3_parts import PART_MIN_BYTES, S3Parts
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
 
-_DEFAULT_REGION = "us-east-1"
-_OPTIONS = frozenset({"endpoint", "public_endpoint", "region", "virtual_hosted_style"})
-
-
-class S3Address(NamedTuple):
-    """Where a store is: `s3://bucket/prefix?endpoint=…&public_endpoint=…&region=…&virtual_hosted_style=…`.
-
-    `endpoint` is how the hub reaches the store, `public_endpoint` how clients do. Empty: AWS of the region.
-    """
-
-    bucket: str
-    prefix: str
-    endpoint: str
-    public_endpoint: str
-    region: str
-    virtual_hosted_style: bool
-
-
-def parse_s3_address(url: str) -> S3Address:
-    """Parse a store address; raises `bad-setting`."""
-    parts = urlsplit(url)
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    unknown = options.keys() - _OPTIONS
-    if parts.scheme != "s3" or not parts.netloc or unknown:
-        what = f"unknown option {', '.join(sorted(unknown))}" if unknown else "no bucket"
-        raise UsageError(
-            "bad-setting",
-            f'"{url}" is not the address of an S3 store: {what}',
-            hint="write s3://BUCKET or s3://BUCKET/PREFIX?endpoint=http://HOST:PORT&region=REGION",
-        )
-    region = options.get("region", _DEFAULT_REGION)
-    endpoint = options.get("endpoint", f"https://s3.{region}.amazonaws.com").rstrip("/")
-    return S3Address(
-        bucket=parts.netloc,
-        prefix=f"{parts.path.strip('/')}/" if parts.path.strip("/") else "",
-        endpoint=endpoint,
-        public_endpoint=options.get("public_endpoint", endpoint).rstrip("/"),
-        region=region,
-        virtual_hosted_style=options.get("virtual_hosted_style", "false") == "true",
-    )
-
 
 class S3Store:
-    """A `Store` in a bucket. `idle_timeout_s` bounds silence, never the whole of a transfer."""
+    """A `Store` in a bucket. `idle_timeout_s` bounds silence, never the whole of a transfer.
+
+    Values over `put_max_bytes` are stored in parts.
+    """
 
     def __init__(
         self,
@@ -79,11 +43,16 @@ class S3Store:
         access_key: str,
         secret_key: str,
         *,
+        put_max_bytes: int = 1 << 30,
         idle_timeout_s: int = 60,
         retry_timeout_s: int = 30,
     ) -> None:
         self._address = address
         self._keys = (access_key, secret_key)
+        self._put_max_bytes = put_max_bytes
+        self._parts = S3Parts(
+            address, self._keys, idle_timeout_s=idle_timeout_s, retry_timeout_s=retry_timeout_s
+        )
         client: ClientConfig = {
             "allow_http": address.endpoint.startswith("http://"),
             "connect_timeout": timedelta(seconds=min(idle_timeout_s, 10)),
@@ -96,7 +65,9 @@ class S3Store:
         self._store = ObjectStore(
             address.bucket,
             prefix=address.prefix or None,
-            endpoint=self._bucket_url(address.endpoint) if address.virtual_hosted_style else address.endpoint,
+            endpoint=address.bucket_url(address.endpoint)
+            if address.virtual_hosted_style
+            else address.endpoint,
             access_key_id=access_key,
             secret_access_key=secret_key,
             region=address.region,
@@ -110,7 +81,13 @@ class S3Store:
         if await asyncio.to_thread(hash_bytes, data) != sha256:
             raise InvalidData("wrong-hash", "bytes for the store do not have the announced SHA-256")
         with _translated(key):
-            await obstore.put_async(self._store, key, data, use_multipart=False)
+            await obstore.put_async(
+                self._store,
+                key,
+                data,
+                use_multipart=len(data) > self._put_max_bytes,
+                chunk_size=max(self._put_max_bytes, PART_MIN_BYTES),
+            )
 
     @asynccontextmanager
     async def open(self, key: str) -> AsyncIterator[memoryview]:
@@ -173,36 +150,48 @@ class S3Store:
                 pass  # that one was gone before; the others are deleted all the same
 
     async def presign_put(self, key: str, size_bytes: int, sha256: bytes, ttl_s: int) -> SignedRequest:
-        headers = {
-            "Content-Length": str(size_bytes),
-            "x-amz-checksum-sha256": base64.b64encode(sha256).decode(),
-        }
-        return self._presign("PUT", key, headers, ttl_s)
+        return self._presign("PUT", key, _bound_headers(size_bytes, sha256), ttl_s)
 
     async def presign_get(self, key: str, ttl_s: int) -> SignedRequest:
         return self._presign("GET", key, {}, ttl_s)
 
-    def _presign(self, method: str, key: str, headers: dict[str, str], ttl_s: int) -> SignedRequest:
-        from botocore.auth import S3SigV4QueryAuth
-        from botocore.awsrequest import AWSRequest
-        from botocore.credentials import Credentials
+    async def open_upload(self, key: str) -> str:
+        return await self._parts.open(key)
 
-        path = quote(f"{self._address.prefix}{key}")
-        url = f"{self._bucket_url(self._address.public_endpoint)}/{path}"
-        request = AWSRequest(method=method, url=url, headers=headers)
-        signer = S3SigV4QueryAuth(Credentials(*self._keys), "s3", self._address.region, expires=ttl_s)
-        signer.add_auth(request)
-        expires = datetime.now(UTC) + timedelta(seconds=ttl_s)
-        return SignedRequest(method=method, url=request.url, headers=headers, expires_at=expires.isoformat())
+    async def list_parts(self, key: str, upload: str) -> dict[int, int]:
+        return await self._parts.load_sizes(key, upload)
 
-    def _bucket_url(self, endpoint: str) -> str:
-        if not self._address.virtual_hosted_style:
-            return f"{endpoint}/{self._address.bucket}"
-        parts = urlsplit(endpoint)
-        return f"{parts.scheme}://{self._address.bucket}.{parts.netloc}"
+    async def presign_part(
+        self, key: str, upload: str, number: int, size_bytes: int, sha256: bytes, ttl_s: int
+    ) -> SignedRequest:
+        return self._presign(
+            "PUT", key, _bound_headers(size_bytes, sha256), ttl_s, partNumber=str(number), uploadId=upload
+        )
+
+    async def finish_upload(self, key: str, upload: str, parts: Sequence[bytes]) -> None:
+        await self._parts.finish(key, upload, parts)
+
+    async def abort_upload(self, key: str, upload: str) -> None:
+        await self._parts.abort(key, upload)
+
+    async def list_uploads(self, prefix: str) -> AsyncIterator[UnfinishedUpload]:
+        for found in await self._parts.list_uploads(prefix):
+            yield found
+
+    def _presign(
+        self, method: str, key: str, headers: dict[str, str], ttl_s: int, **query: str
+    ) -> SignedRequest:
+        return sign_request(
+            self._address, self._keys, method, key, headers=headers, query=query, ttl_s=ttl_s, public=True
+        )
 
     async def close(self) -> None:
         return None
+
+
+def _bound_headers(size_bytes: int, sha256: bytes) -> dict[str, str]:
+    """Headers that become part of the proof: the store refuses any other body."""
+    return {"Content-Length": str(size_bytes), "x-amz-checksum-sha256": base64.b64encode(sha256).decode()}
 
 
 @contextmanager
