@@ -9,16 +9,12 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from musehub.db.tables import (
-    blobs,
     collaborators,
-    commit_parents,
-    commits,
-    packs,
-    pushes,
-    records,
-    refs,
+    metadata,
     repositories,
     users,
+    webhook_attempts,
+    webhook_deliveries,
 )
 
 
@@ -167,9 +163,12 @@ async def update_repository(conn: AsyncConnection, repository_id: int, values: d
 
 
 async def delete_repository(conn: AsyncConnection, repository_id: int) -> None:
-    """Remove the repository and every row that belongs to it."""
-    for table in (collaborators, refs, pushes, records, commits, commit_parents, blobs, packs):
-        await conn.execute(table.delete().where(table.c.repository_id == repository_id))
+    """Remove the repository and every row that belongs to it, tokens for it alone included."""
+    sent = sa.select(webhook_deliveries.c.id).where(webhook_deliveries.c.repository_id == repository_id)
+    await conn.execute(webhook_attempts.delete().where(webhook_attempts.c.delivery_id.in_(sent)))
+    for table in metadata.tables.values():
+        if "repository_id" in table.c:
+            await conn.execute(table.delete().where(table.c.repository_id == repository_id))
     await conn.execute(repositories.delete().where(repositories.c.id == repository_id))
 
 

@@ -269,6 +269,125 @@ outbox = sa.Table(
     sa.Column("run_after", Instant, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("last_error", sa.Text),
-    sa.Column("done_at", Instant),
+    sa.Column("done_at", Instant),  # when it left the queue, whichever way
+    sa.Column("outcome", sa.Text),  # null while it waits or runs; a running job's `run_after` is its lease
+    sa.Column("worker", sa.Text),
     sa.Index("ix_outbox_done_at_run_after", "done_at", "run_after"),
+)
+
+# --- what the jobs found ------------------------------------------------------------------------
+
+# One row per commit that was compared with its first parent; such a commit's ancestors have one, too.
+commit_figures = sa.Table(
+    "commit_figures",
+    metadata,
+    sa.Column("repository_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("commit_id", Bytes, primary_key=True),
+    sa.Column("committed_at", Instant, nullable=False),
+    sa.Column("files", sa.Integer),  # null: not compared, or too many
+    sqlite_with_rowid=False,
+)
+
+file_changes = sa.Table(
+    "file_changes",
+    metadata,
+    sa.Column("repository_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("commit_id", Bytes, primary_key=True),
+    sa.Column("path", sa.Text, primary_key=True),
+    sa.Column("committed_at", Instant, nullable=False),
+    sa.Column("change", sa.Text, nullable=False),
+    sa.Column("added", sa.Integer),  # lines; null: not counted
+    sa.Column("removed", sa.Integer),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),  # afterwards
+    sa.Index("ix_file_changes_repository_id_committed_at", "repository_id", "committed_at"),
+    sa.Index("ix_file_changes_repository_id_path", "repository_id", "path"),
+    _one_of("change", "added", "changed", "removed"),
+)
+
+contributors = sa.Table(
+    "contributors",
+    metadata,
+    sa.Column("repository_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("identity", Bytes, primary_key=True),  # a hash of the next four
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("email", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("agent", sa.Text, nullable=False),
+    sa.Column("commits", sa.Integer, nullable=False),
+    sa.Column("first_at", Instant, nullable=False),
+    sa.Column("last_at", Instant, nullable=False),
+)
+
+# What pages show: one small JSON value per repository and kind, so that a page reads them all at once.
+insights = sa.Table(
+    "insights",
+    metadata,
+    sa.Column("repository_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("value", Json, nullable=False),
+    sa.Column("computed_at", Instant, nullable=False),
+)
+
+activity = sa.Table(
+    "activity",
+    metadata,
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("repository_id", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("subject", Bytes, nullable=False),  # of a push, its id
+    sa.Column("user_id", sa.BigInteger, nullable=False),
+    sa.Column("value", Json, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.UniqueConstraint("repository_id", "kind", "subject"),
+    sa.Index("ix_activity_repository_id_created_at", "repository_id", "created_at"),
+)
+
+integrity_problems = sa.Table(
+    "integrity_problems",
+    metadata,
+    sa.Column("repository_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("pack_digest", Bytes, primary_key=True),
+    sa.Column("problem", sa.Text, nullable=False),
+    sa.Column("found_at", Instant, nullable=False),
+    sa.Column("seen_at", Instant, nullable=False),
+)
+
+webhooks = sa.Table(
+    "webhooks",
+    metadata,
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("repository_id", sa.BigInteger, sa.ForeignKey("repositories.id"), nullable=False, index=True),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("secret", sa.Text, nullable=False),
+    sa.Column("events", Json, nullable=False),
+    sa.Column("active", sa.Boolean, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("updated_at", Instant, nullable=False),
+)
+
+webhook_deliveries = sa.Table(
+    "webhook_deliveries",
+    metadata,
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("webhook_id", sa.BigInteger, nullable=False),
+    sa.Column("repository_id", sa.BigInteger, nullable=False, index=True),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Column("subject", Bytes, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.UniqueConstraint("webhook_id", "event", "subject"),
+    _one_of("state", "waiting", "delivered", "failed"),
+)
+
+webhook_attempts = sa.Table(
+    "webhook_attempts",
+    metadata,
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("delivery_id", sa.BigInteger, nullable=False, index=True),
+    sa.Column("started_at", Instant, nullable=False),
+    sa.Column("duration_s", sa.Float, nullable=False),
+    sa.Column("status", sa.Integer),
+    sa.Column("error", sa.Text),
+    sa.Column("response", sa.Text, nullable=False),
 )
