@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from muse.errors import InvalidData
 from muse.objects.chunks import Chunk, ChunkList, decode_chunks
 from muse.objects.ids import Kind
-from muse.objects.tree import CHUNKED_KINDS, Entry
+from muse.objects.tree import BLOB_KINDS, CHUNKED_KINDS, Entry
 from musehub.repos.objects import ObjectReader
 
 _BATCH_BYTES = 4 << 20
@@ -36,6 +36,15 @@ async def open_file(reader: ObjectReader, entry: Entry) -> AsyncIterator[bytes]:
 async def load_file(reader: ObjectReader, entry: Entry) -> bytes:
     """All of a file; the caller has looked at `entry.size_bytes`."""
     return b"".join([piece async for piece in open_file(reader, entry)])
+
+
+async def load_ahead(reader: ObjectReader, entries: Sequence[Entry]) -> None:
+    """Read small files together, so that loading each of them goes nowhere; large ones are left alone.
+
+    The reader keeps a few MiB: the caller asks for as much as it is about to load.
+    """
+    small = [entry for entry in entries if entry.kind in BLOB_KINDS and entry.size_bytes <= _BATCH_BYTES // 4]
+    await reader.load_many(Kind.BLOB, list(dict.fromkeys(entry.id for entry in small)))
 
 
 async def file_digest(reader: ObjectReader, entry: Entry) -> bytes:

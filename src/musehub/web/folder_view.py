@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import posixpath
 from typing import NamedTuple
 
@@ -43,7 +44,7 @@ async def view_folder(
     browser: Browser, repository: RepositoryView, revision: Revision, path: str, tree_id: bytes, number: int
 ) -> tuple[FolderView, list[Entry]]:
     """The view, and all entries of the folder."""
-    entries = sort_entries(await load_entries(browser.reader, tree_id))
+    entries = await asyncio.to_thread(sort_entries, await load_entries(browser.reader, tree_id))
     totals = await load_totals(browser.reader, tree_id)
     addresses = repository.addresses
     start = (number - 1) * ROWS_PER_PAGE
