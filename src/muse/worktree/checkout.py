@@ -18,10 +18,10 @@ from muse.store.repository import Repository
 from muse.store.transaction import Transaction
 from muse.worktree.lock import work_tree_lock
 from muse.worktree.paths import join, parent_of
-from muse.worktree.plan import Plan, Planner, Write, check_tree_collisions, confuses_names
+from muse.worktree.plan import Plan, Planner, Write, check_tree_collisions, confuses_names, with_parents
 from muse.worktree.progress import Meter
 from muse.worktree.scan import head_tree
-from muse.worktree.statrow import Stats, decode_row, encode_row
+from muse.worktree.statrow import Stats, decode_row, encode_row, pack_stats
 from muse.worktree.writing import Writer
 
 
@@ -58,7 +58,7 @@ def checkout(
         with repository.transaction() as own:
             return checkout(repository, own, old_tree, new_tree, force, progress)
     with work_tree_lock(repository, exclusive=True):
-        changes = list(diff_trees(repository.objects.load, old_tree, new_tree))
+        changes = diff_trees(repository.objects.load, old_tree, new_tree)
         planner = Planner(repository, force=force, clear_directories=force)
         return _carry_out(repository, transaction, planner, changes, new_tree, new_tree, progress)
 
@@ -119,32 +119,20 @@ def _carry_out(
     repository: Repository,
     transaction: Transaction,
     planner: Planner,
-    changes: list[Change],
+    changes: Iterable[Change],
     target_tree: bytes | None,
     row_tree: bytes | None,
     progress: Progress | None,
 ) -> CheckoutResult:
     """Plan, apply and record; `row_tree` is the tree that the stat cache will be about."""
     plan = planner.plan(changes)
-    touched = _with_parents(parent_of(change.path) for change in changes)
     if target_tree is not None and plan.writes and confuses_names(repository):
-        check_tree_collisions(repository.objects.load, target_tree, touched)
-    verified = _Application(repository, plan, progress).run()
-    unchanged = (
-        sum(1 for change in changes if change.new is not None) - len(plan.writes) - len(plan.submodules)
-    )
-    _save_rows(repository, transaction, plan.rows, row_tree, touched, verified)
-    size_bytes = sum(write.entry.size_bytes for write in plan.writes)
-    return CheckoutResult(len(plan.writes), len(plan.deletes), unchanged, size_bytes)
-
-
-def _with_parents(directories: Iterable[str]) -> set[str]:
-    found = {""}
-    for directory in directories:
-        while directory and directory not in found:
-            found.add(directory)
-            directory = parent_of(directory)
-    return found
+        check_tree_collisions(repository.objects.load, target_tree, plan.touched)
+    application = _Application(repository, plan, progress)
+    result = application.run()
+    del plan.writes[:]  # one of two lists as long as the tree, and no longer needed
+    _save_rows(repository, transaction, plan.rows, row_tree, plan.touched, application.verified)
+    return result
 
 
 class _Application:
@@ -154,15 +142,15 @@ class _Application:
         self._repository = repository
         self._objects = repository.objects
         self._plan = plan
-        self._verified = dict(plan.present)
+        self.verified = {path: (pack_stats(stats), entry) for path, (stats, entry) in plan.present.items()}
         self._progress = progress
         self._written = 0
         self._path = ""
 
-    def run(self) -> dict[str, tuple[Stats, Entry]]:
+    def run(self) -> CheckoutResult:
         plan = self._plan
         if not (plan.deletes or plan.writes or plan.submodules or plan.replace or plan.clear):
-            return self._verified
+            return CheckoutResult(0, 0, plan.unchanged, 0)
         try:
             with Writer(self._repository) as writer:
                 self._make_room(writer)
@@ -172,18 +160,19 @@ class _Application:
                 self._write_all(writer)
         except OSError as error:
             raise self._failure(error) from error
-        return self._verified
+        size_bytes = sum(write.entry.size_bytes for write in plan.writes)
+        return CheckoutResult(len(plan.writes), len(plan.deletes), plan.unchanged, size_bytes)
 
     def _make_room(self, writer: Writer) -> None:
         plan = self._plan
         for path, seen in plan.deletes:
             self._path = path
-            self._verified.pop(path, None)
+            self.verified.pop(path, None)
             writer.delete(path, seen)
         for path in plan.clear:
             self._path = path
             writer.clear_tree(path)
-        needed = _with_parents(parent_of(write.path) for write in plan.writes) | set(plan.submodules)
+        needed = with_parents(parent_of(write.path) for write in plan.writes) | set(plan.submodules)
         writer.remove_empty((parent_of(path) for path, _ in plan.deletes), needed)
         for path in plan.replace:
             self._path = path
@@ -211,7 +200,7 @@ class _Application:
             else:
                 by_blob.setdefault(entry.id, []).append(write)
         for _, object_id, record in self._objects.iter_records(
-            [(Kind.BLOB, object_id) for object_id in by_blob]
+            (Kind.BLOB, object_id) for object_id in by_blob
         ):
             data = self._decode(object_id, record)
             for write in by_blob[object_id]:
@@ -250,10 +239,10 @@ class _Application:
 
     def _note(self, write: Write, stats: Stats | None) -> None:
         self._written += 1
-        if stats is not None:
-            self._verified[write.path] = (stats, write.entry)
+        if stats is not None and stats[1] == write.entry.size_bytes:
+            self.verified[write.path] = (pack_stats(stats), write.entry)
         else:
-            self._verified.pop(write.path, None)
+            self.verified.pop(write.path, None)
 
     def _failure(self, error: OSError) -> MuseError:
         cause = os_failure(error, self._path)
@@ -278,7 +267,7 @@ def _save_rows(
     rows: dict[str, bytes],
     tree_id: bytes | None,
     touched: set[str],
-    verified: dict[str, tuple[Stats, Entry]],
+    verified: dict[str, tuple[bytes, Entry]],
 ) -> None:
     """Write the rows of the directories that were touched, for the tree that is there now."""
     load = repository.objects.load
@@ -290,7 +279,7 @@ def _save_rows(
         present.add(path)
         old = decode_row(rows.get(path))
         entries = list(iter_entries(load, directory_id))
-        trusted: dict[str, Stats] = {}
+        trusted: dict[str, bytes] = {}
         for entry in entries:
             name = entry.name
             inner = join(path, name)
@@ -301,12 +290,12 @@ def _save_rows(
             found = verified.get(inner)
             if found is not None:
                 stats, written = found
-                if written.id == entry.id and written.kind == entry.kind and stats[1] == entry.size_bytes:
+                if written.id == entry.id and written.kind == entry.kind:
                     trusted[name] = stats
             elif old is not None and name in old.stats:
                 known = old.find_entry(name)
                 if known is not None and known.id == entry.id and known.kind == entry.kind:
-                    trusted[name] = old.stats[name]
+                    trusted[name] = pack_stats(old.stats[name])
         ignored = old.ignored if old is not None else ()
         key = old.rules_key if old is not None else bytes(16)
         cache.save_directory(

@@ -37,8 +37,9 @@ class Write(NamedTuple):
 class Plan(NamedTuple):
     """`clear` are directories to be removed with all they hold, `replace` those that `deletes` leave empty.
 
-    `links` are the targets of all symlinks to be written. `present` are paths that have the wanted content
-    already.
+    `links` are the targets of all symlinks to be written. `present` is what reading showed of files, with
+    stats that can be trusted. `touched` are the directories with changes, and all above them; `unchanged`
+    counts files that have the wanted content already.
     """
 
     deletes: list[tuple[str, Stats]]
@@ -49,6 +50,8 @@ class Plan(NamedTuple):
     links: dict[bytes, bytes]
     present: dict[str, tuple[Stats, Entry]]
     rows: dict[str, bytes]
+    touched: set[str]
+    unchanged: int
 
 
 class Planner:
@@ -76,12 +79,15 @@ class Planner:
         self._clear: list[str] = []
         self._replace: list[str] = []
         self._present: dict[str, tuple[Stats, Entry]] = {}
+        self._unchanged = 0
 
     def plan(self, changes: Iterable[Change]) -> Plan:
         """Check all changes; raises `would-overwrite`, `bad-path`, `bad-object`, `missing-object`."""
         obstacles: set[str] = set()
+        touched: set[str] = set()
         for change in changes:
             check_writable_path(change.path)
+            touched.add(parent_of(change.path))
             if change.new is None:
                 self._plan_delete(change.path, change.old)
             else:
@@ -103,6 +109,8 @@ class Planner:
             self._load_links(),
             self._present,
             self._rows,
+            with_parents(touched),
+            self._unchanged,
         )
 
     # ---- one path
@@ -130,7 +138,7 @@ class Planner:
             self._in_the_way.append(path)
             self._writes.append(Write(path, new, None))
         elif self._is(path, stats, new):
-            self._present.setdefault(path, (stats, new))
+            self._unchanged += 1
         elif self._force or (old is not None and self._is(path, stats, old)):
             self._writes.append(Write(path, new, stats))
         else:
@@ -242,6 +250,8 @@ class Planner:
         if row is not None and row.stats.get(name) == stats:
             known = row.find_entry(name)
             if known is not None and known.kind == entry.kind:
+                if known.id == entry.id and stats[1] == entry.size_bytes:
+                    self._present[path] = (stats, entry)
                 return known.id == entry.id
         try:
             digest, read = digest_file(f"{self._root}/{path}", path, kind)
@@ -249,7 +259,7 @@ class Planner:
             return False  # being written, or unreadable: not ours to overwrite
         if read.stats != stats or digest != digest_of(entry, self._load):
             return False
-        if read.trusted:
+        if read.trusted and stats[1] == entry.size_bytes:
             self._present[path] = (stats, entry)
         return True
 
@@ -282,6 +292,16 @@ class Planner:
         if len(target) != entry.size_bytes or b"\0" in target:
             raise InvalidData("bad-object", f'"{path}" is a link to something that no link can name')
         return target
+
+
+def with_parents(directories: Iterable[str]) -> set[str]:
+    """Return these directories and all above them, the root included."""
+    found = {""}
+    for directory in directories:
+        while directory and directory not in found:
+            found.add(directory)
+            directory = parent_of(directory)
+    return found
 
 
 def would_overwrite(paths: list[str]) -> Conflict:

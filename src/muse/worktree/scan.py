@@ -23,7 +23,7 @@ from muse.store.repository import Repository
 from muse.worktree.ignore import GIT_FILE, MUSE_FILE, NO_RULES, IgnoreRules
 from muse.worktree.paths import METADATA_NAMES, Selection, join
 from muse.worktree.reading import Load, kind_of_mode, read_all, read_stable
-from muse.worktree.statrow import StatRow, Stats, decode_row, encode_row, stats_of
+from muse.worktree.statrow import StatRow, Stats, decode_row, encode_row, pack_stats, stats_of
 
 BAD_NAME = "bad-name"
 SPECIAL_FILE = "special-file"
@@ -138,7 +138,7 @@ class Folder:
         files, verified = self.files, self.verified
         row_stats: Mapping[str, Stats] = self.row.stats if self.row is not None else {}
         fits = self.row is not None and self.row.tree_id == tree_id
-        trusted: dict[str, Stats] = {}
+        trusted: dict[str, bytes] = {}
         for name, entry in entries.items():
             found = files.get(name)
             if found is None:
@@ -146,11 +146,11 @@ class Folder:
             if name in verified:
                 stats, read = verified[name]
                 if read.id == entry.id and read.kind == entry.kind and stats[1] == entry.size_bytes:
-                    trusted[name] = stats
+                    trusted[name] = pack_stats(stats)
             elif row_stats.get(name) == found:
                 known = entry if fits else self.row.find_entry(name)  # type: ignore[union-attr]
                 if known is not None and known.id == entry.id and known.kind == entry.kind:
-                    trusted[name] = found
+                    trusted[name] = pack_stats(found)
         key = self.rules.key if self.rules is not None and self.ignored else NO_RULES
         return encode_row(tree_id, entries.values(), trusted, key, sorted(self.ignored))
 

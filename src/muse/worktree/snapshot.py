@@ -138,29 +138,37 @@ class _Snapshot:
         self._meter = Meter(
             self._progress, "storing files", len(suspects), sum(suspect.stats[1] for suspect in suspects)
         )
+        del suspects
         by_depth: dict[int, dict[Folder, Changes]] = {}
         for folder in state.folders:
-            changes: Changes = dict.fromkeys(folder.deleted)
-            for suspect in folder.suspects:
-                entry = self._store(folder, suspect)
-                if entry != suspect.base:
-                    changes[suspect.name] = entry
-            by_depth.setdefault(_depth(folder), {})[folder] = changes
+            by_depth.setdefault(_depth(folder), {})[folder] = {}
+        state.folders.clear()
         root = state.tree_id
         for depth in range(max(by_depth, default=-1), -1, -1):
-            for folder, changes in by_depth.get(depth, {}).items():
-                result = self._write_folder(folder, changes)
+            folders = by_depth.pop(depth, {})
+            while folders:
+                folder, from_below = folders.popitem()
+                result = self._write_folder(folder, self._store_files(folder) | from_below)
                 if folder.parent is None:
                     root = result.id if result is not None else root
                 elif result is not None:
                     above = by_depth.setdefault(depth - 1, {}).setdefault(folder.parent, {})
-                    if result.kind == DIRECTORY and result.files:
+                    if result.files:
                         above[folder.name] = result
                     elif folder.tree_id is not None:
                         above[folder.name] = None
         if root is None:
             root = build_directory([], self._transaction.put).id
         return root
+
+    def _store_files(self, folder: Folder) -> Changes:
+        changes: Changes = dict.fromkeys(folder.deleted)
+        for suspect in sorted(folder.suspects):
+            entry = self._store(folder, suspect)
+            if entry != suspect.base:
+                changes[suspect.name] = entry
+        folder.suspects = []
+        return changes
 
     def _write_folder(self, folder: Folder, changes: Changes) -> Entry | None:
         """Store the directory if it changed, and its row; returns its new entry, None if nothing changed."""

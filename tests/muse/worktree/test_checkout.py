@@ -160,6 +160,16 @@ def test_what_has_the_wanted_content_already_is_left_alone(scene: Scene) -> None
     assert not [path for path in opened if path.endswith(("/a", "/b"))]
 
 
+def test_a_file_found_in_place_is_not_trusted_while_it_is_fresh(scene: Scene) -> None:
+    scene.write({"a": b"1"})
+    later_ns = scene.path("a").stat().st_ctime_ns + 3_600_000_000_001
+    os.utime(scene.path("a"), ns=(later_ns, later_ns))
+    scene.checkout(None, scene.tree({"a": b"1"}))
+    with opened_paths() as opened:
+        assert scene.status().is_clean
+    assert str(scene.path("a")) in opened
+
+
 def test_a_folder_in_the_place_of_a_deleted_file_stays(scene: Scene) -> None:
     old, new = scene.tree({"a": b"1", "b": b"2"}), scene.tree({"b": b"2"})
     scene.checkout(None, old)
