@@ -10,7 +10,7 @@ from muse.history.walk import Graph, iter_commits
 from muse.objects.chunks import decode_chunks
 from muse.objects.ids import Kind
 from muse.objects.references import target_kind
-from muse.objects.tree import BLOB_KINDS, CHUNKED_KINDS, DIRECTORY, Entry
+from muse.objects.tree import BLOB_KINDS, CHUNKED_KINDS, DIRECTORY, PAGE, Entry, read_columns
 
 
 class NewObjects(NamedTuple):
@@ -66,6 +66,9 @@ class _Search:
     def visit_directory(self, tree_id: bytes, old_ids: list[bytes]) -> None:
         if tree_id in old_ids or tree_id in self._trees:
             return
+        if not old_ids:
+            self._visit_new(tree_id)
+            return
         nodes = Nodes(self._load, tree_id)
         olds = [Nodes(self._load, old) for old in old_ids]
         known = {page.id for old in olds for level in (old.leaves, *old.levels) for page in level}
@@ -91,6 +94,22 @@ class _Search:
                     self._add_tree(page.id)
         if not nodes.leaves:
             self._add_tree(tree_id)
+
+    def _visit_new(self, tree_id: bytes) -> None:
+        """Visit a directory, or a node of one, that nothing old stands beside: only kinds and ids matter."""
+        trees, blobs = self._trees, self._blobs
+        _, kinds, ids, _ = read_columns(self._load(Kind.TREE, tree_id))
+        for kind, object_id in zip(kinds, ids, strict=True):
+            if kind in BLOB_KINDS:
+                if object_id not in blobs:
+                    blobs.add(object_id)
+                    self.blobs.append(object_id)
+            elif kind in (DIRECTORY, PAGE):
+                if object_id not in trees:
+                    self._visit_new(object_id)
+            elif kind in CHUNKED_KINDS:
+                self._visit_chunks(object_id, [])
+        self._add_tree(tree_id)
 
     def _add_tree(self, tree_id: bytes) -> None:
         if tree_id not in self._trees:
