@@ -199,3 +199,16 @@ def test_the_list_of_repositories_holds_what_one_may_see(scene: Scene, visitor: 
         assert "No repository you may see" in words(get(admin, "/?q=100%25"))
         assert "secret" in words(get(admin, "/admin"))
     assert "secret" not in get(visitor, "/admin")
+
+
+def test_a_repository_without_a_branch_says_how_to_push(scene: Scene, admin: httpx.Client) -> None:
+    """Such is what a first push leaves that died before it moved a branch."""
+    request = {"protocol": 1, "push_id": "0" * 32, "digest": "1" * 64, "size_bytes": 100, "create": {}}
+    token = {"authorization": f"Bearer {scene.hub.token}"}
+    assert admin.post("/admin/begun/push/presign", json=request, headers=token).status_code == 200
+    text = words(get(admin, "/admin/begun"))
+    assert "Nothing here yet" in text
+    assert f"muse remote add origin {scene.url}/admin/begun" in text
+    for page in ("branches", "tags", "pushes"):
+        get(admin, f"/admin/begun/{page}")
+    get(admin, "/admin/begun/commits/main", status=404)

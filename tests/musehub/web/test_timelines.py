@@ -1,0 +1,58 @@
+"""Pushes as pages show them, whatever became of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from musehub.db.pushes import DONE, FAILED, RECEIVING, PushRow
+from musehub.web.addresses import RepositoryAddresses
+from musehub.web.timelines import view_push, view_push_line
+
+ADDRESSES = RepositoryAddresses("ada", "engine")
+START = datetime(2026, 5, 17, 12, 0, tzinfo=UTC)
+ERROR = {"code": "not-fast-forward", "message": 'the new "main" does not descend', "hint": "fetch first"}
+
+
+def push_row(state: str, result: dict[str, Any] | None, timeline: dict[str, Any] | None = None) -> PushRow:
+    end = START + timedelta(seconds=2) if state != RECEIVING else None
+    return PushRow(b"p" * 16, "ada", state, START, end, result, timeline, 1, 2, 3, 4096, "agent")
+
+
+def test_a_push_that_was_refused_says_why() -> None:
+    push = view_push(push_row(FAILED, ERROR), ADDRESSES, {})
+    assert push.error == ERROR
+    assert push.outcome == "not-fast-forward"
+    assert push.moves == []
+    assert push.waterfall is None
+    assert push.tiles[0].value == "2.00 s"
+
+
+def test_a_push_whose_client_went_away_is_not_called_landed() -> None:
+    line = view_push_line(push_row(RECEIVING, None), ADDRESSES)
+    assert line.outcome == "not finished"
+    assert line.total_s is None
+    assert line.by_agent
+    assert line.object_count == 6
+
+
+def test_moves_tell_creation_deletion_and_force_apart() -> None:
+    one, two = "1" * 64, "2" * 64
+    updates = [
+        {"name": "heads/new", "old": None, "new": one, "kind": "commit", "force": False},
+        {"name": "heads/gone", "old": one, "new": None, "kind": "commit", "force": False},
+        {"name": "heads/bent", "old": one, "new": two, "kind": "commit", "force": True},
+        {"name": "heads/same", "old": one, "new": one, "kind": "commit", "force": False},
+        {"name": "tags/v1", "old": None, "new": two, "kind": "tag", "force": False},
+    ]
+    moves = view_push(push_row(DONE, {"updates": updates}), ADDRESSES, {}).moves
+    assert [(move.name, move.text) for move in moves] == [
+        ("new", "created"),
+        ("gone", "deleted"),
+        ("bent", "forced"),
+        ("v1", "created"),
+    ]
+    assert moves[0].new is not None
+    assert moves[0].new.address == ADDRESSES.commit(one)
+    assert moves[3].new is not None
+    assert moves[3].new.address == "", "an annotated tag has no page of its own"
