@@ -18,10 +18,10 @@ from tests.memory_objects import Memory
 from muse.errors import MuseError, from_json
 from muse.history.directory import Put
 from muse.history.edit import edit_tree
-from muse.objects.commit import Tag, encode_tag
+from muse.objects.commit import Tag, decode_commit, encode_tag
 from muse.objects.ids import Kind
 from muse.packs.pack import PackWriter
-from muse.packs.record import Record, encode_object, encode_record
+from muse.packs.record import Record, encode_object
 from muse.wire.frames import (
     BLOBS,
     COMMITS,
@@ -33,8 +33,8 @@ from muse.wire.frames import (
     TREES,
     Frame,
     FrameParser,
+    RecordBatch,
     decode_error,
-    encode_frame,
     encode_json,
 )
 from muse.wire.messages import (
@@ -146,7 +146,11 @@ class HubUser:
         self._token = token
 
     def request(
-        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes | Iterable[bytes] | None = None,
+        headers: dict[str, str] | None = None,
     ) -> Answer:
         sent = dict(headers or {})
         if self._token is not None and not path.startswith("/store/"):
@@ -183,7 +187,12 @@ class Remote:
     def push(self, history: History, updates: list[RefUpdate], **options: Any) -> dict[str, Any]:
         """Send everything that the history has not sent before, in one stream."""
         header = header_of(updates, **options)
-        return self.stream(push_body(header, history.take())).result()
+        taken = history.take()
+        try:
+            return self.stream(push_body(header, taken)).result()
+        except MuseError:
+            history.put_back(taken)
+            raise
 
     def push_main(
         self, history: History, new: bytes, old: bytes | None = None, **options: Any
@@ -222,6 +231,7 @@ class History(Memory):
         super().__init__()
         self._sent: set[tuple[Kind, bytes]] = set()
         self.bases: dict[tuple[Kind, bytes], bytes] = {}
+        self._depths: dict[tuple[Kind, bytes], int] = {}
 
     def put(self, kind: Kind, data: bytes, base: bytes | None = None) -> bytes:
         object_id = super().put(kind, data, base)
@@ -239,7 +249,7 @@ class History(Memory):
         return edit_tree(self.load, tree, changes, put).id
 
     def commit_files(self, files: dict[str, bytes | None], *parents: bytes, message: str = "m") -> bytes:
-        tree = self.graph(parents[0]).tree if parents else None
+        tree = decode_commit(self.objects[Kind.COMMIT, parents[0]]).tree if parents else None
         return self.commit(self.snapshot(files, tree), *parents, message=message)
 
     def tag(self, name: str, target: bytes, kind: Kind = Kind.COMMIT) -> bytes:
@@ -252,10 +262,18 @@ class History(Memory):
             if (kind, object_id) in self._sent:
                 continue
             base = self.bases.get((kind, object_id)) if deltas else None
+            depth = self._depths.get((kind, base), 0) + 1 if base is not None else 0
+            if depth > 8:
+                base = None
+            self._depths[kind, object_id] = depth if base is not None else 0
             prefix = (base, self.objects[kind, base]) if base is not None else None
             taken.append((kind, object_id, encode_object(kind, data, prefix)))
             self._sent.add((kind, object_id))
         return taken
+
+    def put_back(self, taken: list[tuple[Kind, bytes, Record]]) -> None:
+        """Say that these were not received after all."""
+        self._sent.difference_update((kind, object_id) for kind, object_id, _record in taken)
 
 
 def header_of(
@@ -265,17 +283,16 @@ def header_of(
 
 
 def push_body(header: PushHeader, objects: Iterable[tuple[Kind, bytes, Record]]) -> bytes:
-    """A whole, well-formed push: one frame per type."""
-    by_type: dict[bytes, list[Record]] = {BLOBS: [], TREES: [], COMMITS: []}
+    """A whole, well-formed push, blobs before trees before commits."""
+    batches = {frame_type: RecordBatch(frame_type) for frame_type in (BLOBS, TREES, COMMITS)}
+    frames: dict[bytes, list[bytes | None]] = {frame_type: [] for frame_type in batches}
     for kind, _object_id, record in objects:
-        by_type[FRAME_OF[kind]].append(record)
-    frames = [encode_json(HEADER, header.to_json())]
-    frames += [
-        encode_frame(frame_type, b"".join(map(encode_record, records)))
-        for frame_type, records in by_type.items()
-        if records
-    ]
-    return finish_body(frames)
+        frame_type = FRAME_OF[kind]
+        frames[frame_type].append(batches[frame_type].add(record))
+    for frame_type, batch in batches.items():
+        frames[frame_type].append(batch.flush())
+    full = [frame for found in frames.values() for frame in found if frame is not None]
+    return finish_body([encode_json(HEADER, header.to_json()), *full])
 
 
 def finish_body(frames: list[bytes]) -> bytes:
