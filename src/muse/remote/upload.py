@@ -12,8 +12,16 @@ from muse.errors import AccessDenied, InvalidData, LimitReached, MuseError, Remo
 from muse.packs.pack import TARGET_BYTES, PackWriter
 from muse.remote.client import JSON_TYPE
 from muse.remote.retry import RETRY_AFTER
-from muse.wire.messages import ConfirmRequest, Create, Limits, PresignRequest, SignedRequest
-from muse.wire.parsing import parse_confirm_result, parse_presign_answer
+from muse.wire.messages import (
+    ConfirmRequest,
+    Create,
+    Limits,
+    Multipart,
+    PartRequest,
+    PresignRequest,
+    SignedRequest,
+)
+from muse.wire.parsing import parse_confirm_result, parse_presign_answer, parse_signed_request
 
 if TYPE_CHECKING:
     from muse.remote.client import HubClient, OpenAnswer
@@ -213,13 +221,45 @@ class Uploader:
         if answer.stored:
             self._note_sent(pack.size_bytes)
             return
+        if answer.multipart is not None:
+            hashes = self._put_parts(answer.multipart, pack)
+            self._confirm(pack, answer.multipart.upload, hashes)
+            return
         if answer.request is not None:
-            self._put(answer.request, pack)
+            self._put(answer.request, pack.parts, pack.size_bytes)
         else:
             self._note_sent(pack.size_bytes)
         self._confirm(pack)
 
-    def _put(self, request: SignedRequest, pack: Pack) -> None:
+    def _put_parts(self, multipart: Multipart, pack: Pack) -> list[bytes]:
+        from muse.remote.parts import cut, send_parts
+
+        parts = cut(pack.parts, multipart.part_size_bytes)
+        stored = {number for number in multipart.stored if number <= len(parts)}
+        skipped = sum(sum(map(len, parts[number - 1])) for number in stored)
+        self._note_sent(skipped)
+        sent = [skipped]
+
+        def send(number: int, sha256: bytes, part: Parts) -> None:
+            request = PartRequest(
+                self._push_id, pack.digest, pack.size_bytes, multipart.upload, number, sha256
+            ).to_json()
+            size = sum(map(len, part))
+
+            def attempt(_: int) -> None:
+                answer = self._hub.load_json_once("POST", f"{self._path}/push/part", request)
+                self._put(parse_signed_request(answer), part, size)
+
+            self._hub.retry.run(attempt)
+            sent.append(size)
+
+        try:
+            return send_parts(parts, stored, send)
+        except BaseException:
+            self._note_sent(-sum(sent))
+            raise
+
+    def _put(self, request: SignedRequest, parts: Parts, size_bytes: int) -> None:
         counted = 0
 
         def count(pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -237,8 +277,8 @@ class Uploader:
                 request.method,
                 request.url,
                 request.headers,
-                lambda: count(_iter_pieces(pack.parts)),
-                pack.size_bytes,
+                lambda: count(_iter_pieces(parts)),
+                size_bytes,
             ) as answer:
                 if not 200 <= answer.status < 300:
                     raise _explain_refusal(answer)
@@ -251,8 +291,8 @@ class Uploader:
         if self._closed:
             raise RemoteFailure("remote-closed", "the upload was given up")
 
-    def _confirm(self, pack: Pack) -> None:
-        request = ConfirmRequest(self._push_id, pack.digest, pack.size_bytes)
+    def _confirm(self, pack: Pack, upload: str | None = None, parts: list[bytes] | None = None) -> None:
+        request = ConfirmRequest(self._push_id, pack.digest, pack.size_bytes, upload, parts or [])
         body = json.dumps(request.to_json()).encode()
         result = parse_confirm_result(self._hub.load_result(f"{self._path}/push/confirm", JSON_TYPE, body))
         if result.digest != pack.digest or result.objects != pack.objects:

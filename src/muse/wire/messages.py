@@ -15,6 +15,7 @@ PUSH_ID_BYTES = 16
 MAX_UPDATES = 10_000
 MAX_WANTS = 10_000
 MAX_MISSING_IDS = 1_000_000
+MAX_PARTS = 10_000
 
 
 def kind_name(kind: int) -> str:
@@ -162,22 +163,42 @@ class SignedRequest(NamedTuple):
         return self._asdict()
 
 
+class Multipart(NamedTuple):
+    """A pack goes in parts of `part_size_bytes`, the last one of the rest; those of `stored` are there."""
+
+    upload: str
+    part_size_bytes: int
+    stored: list[int]
+
+    def to_json(self) -> dict[str, Any]:
+        return self._asdict()
+
+
 class PresignAnswer(NamedTuple):
-    """`request` is None when the pack is recorded (`stored`) or need not be sent (`uploaded`)."""
+    """`request` is None when the pack is recorded (`stored`), need not be sent (`uploaded`) or goes in
+    parts.
+    """
 
     stored: bool
     uploaded: bool
     request: SignedRequest | None
+    multipart: Multipart | None = None
 
     def to_json(self) -> dict[str, Any]:
         request = self.request.to_json() if self.request else {}
-        return {"stored": self.stored, "uploaded": self.uploaded, **request}
+        multipart = {"multipart": self.multipart.to_json()} if self.multipart else {}
+        return {"stored": self.stored, "uploaded": self.uploaded, **request, **multipart}
 
 
-class ConfirmRequest(NamedTuple):
+class PartRequest(NamedTuple):
+    """Asks for an address for one part, numbered from 1, whose SHA-256 is `sha256`."""
+
     push_id: bytes
     digest: bytes
     size_bytes: int
+    upload: str
+    number: int
+    sha256: bytes
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -185,7 +206,31 @@ class ConfirmRequest(NamedTuple):
             "push_id": self.push_id.hex(),
             "digest": self.digest.hex(),
             "size_bytes": self.size_bytes,
+            "upload": self.upload,
+            "number": self.number,
+            "sha256": self.sha256.hex(),
         }
+
+
+class ConfirmRequest(NamedTuple):
+    """`upload` and the SHA-256 of its `parts` where the pack was sent in parts."""
+
+    push_id: bytes
+    digest: bytes
+    size_bytes: int
+    upload: str | None = None
+    parts: list[bytes] = []
+
+    def to_json(self) -> dict[str, Any]:
+        value = {
+            "protocol": PROTOCOL,
+            "push_id": self.push_id.hex(),
+            "digest": self.digest.hex(),
+            "size_bytes": self.size_bytes,
+        }
+        if self.upload is not None:
+            value |= {"upload": self.upload, "parts": [part.hex() for part in self.parts]}
+        return value
 
 
 class ConfirmResult(NamedTuple):

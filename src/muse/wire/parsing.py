@@ -14,6 +14,7 @@ from muse.objects.ids import ID_BYTES, Kind
 from muse.wire.fields import Fields
 from muse.wire.messages import (
     MAX_MISSING_IDS,
+    MAX_PARTS,
     MAX_UPDATES,
     MAX_WANTS,
     PUSH_ID_BYTES,
@@ -24,7 +25,9 @@ from muse.wire.messages import (
     FetchHeader,
     FetchRequest,
     Limits,
+    Multipart,
     PackAddress,
+    PartRequest,
     PresignAnswer,
     PresignRequest,
     Progress,
@@ -171,17 +174,50 @@ def _parse_signed_request(fields: Fields) -> SignedRequest:
 def parse_presign_answer(data: object) -> PresignAnswer:
     fields = Fields("the answer to presign", data)
     stored, uploaded = fields.flag("stored"), fields.flag("uploaded")
-    request = None if stored or uploaded else _parse_signed_request(fields)
-    return PresignAnswer(stored, uploaded, request)
+    if stored or uploaded:
+        return PresignAnswer(stored, uploaded, None)
+    if fields.has("multipart"):
+        return PresignAnswer(False, False, None, _parse_multipart(fields.mapping("multipart")))
+    return PresignAnswer(False, False, _parse_signed_request(fields))
+
+
+def _parse_multipart(data: dict[str, Any]) -> Multipart:
+    fields = Fields("an upload in parts", data)
+    size = fields.number("part_size_bytes")
+    stored = fields.items("stored", MAX_PARTS)
+    if not size or not all(type(number) is int for number in stored):
+        raise fields.wrong("part_size_bytes")
+    return Multipart(fields.text("upload"), size, stored)
+
+
+def parse_part_request(data: object) -> PartRequest:
+    fields = Fields("the request", data)
+    fields.check_protocol()
+    return PartRequest(
+        push_id=fields.raw_bytes("push_id", PUSH_ID_BYTES),
+        digest=fields.raw_bytes("digest", ID_BYTES),
+        size_bytes=fields.number("size_bytes"),
+        upload=fields.text("upload"),
+        number=fields.number("number"),
+        sha256=fields.raw_bytes("sha256", ID_BYTES),
+    )
+
+
+def parse_signed_request(data: object) -> SignedRequest:
+    return _parse_signed_request(Fields("the answer", data))
 
 
 def parse_confirm_request(data: object) -> ConfirmRequest:
     fields = Fields("the request", data)
     fields.check_protocol()
+    upload = fields.text("upload") if fields.has("upload") else None
+    parts = fields.items("parts", MAX_PARTS) if upload is not None else []
     return ConfirmRequest(
         push_id=fields.raw_bytes("push_id", PUSH_ID_BYTES),
         digest=fields.raw_bytes("digest", ID_BYTES),
         size_bytes=fields.number("size_bytes"),
+        upload=upload,
+        parts=[fields.from_hex("parts", part, ID_BYTES) for part in parts],
     )
 
 

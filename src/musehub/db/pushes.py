@@ -1,4 +1,4 @@
-"""Pushes: their receipts and timelines, and what follows from them."""
+"""Pushes: their receipts and timelines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from musehub.db.bulk import insert_ignore
 from musehub.db.instants import to_micros
-from musehub.db.tables import outbox, pushes, users
+from musehub.db.tables import pushes, users
 
 RECEIVING = "receiving"
 DONE = "done"
@@ -61,6 +61,14 @@ async def find_push(conn: AsyncConnection, repository_id: int, push_id: bytes) -
     return PushRow._make(row) if row is not None else None
 
 
+async def lock_push(conn: AsyncConnection, repository_id: int, push_id: bytes) -> PushRow | None:
+    """As `find_push`; nobody else changes the row before this transaction ends."""
+    if conn.dialect.name == "postgresql":
+        this = (pushes.c.repository_id == repository_id) & (pushes.c.id == push_id)
+        await conn.execute(sa.select(1).where(this).with_for_update())
+    return await find_push(conn, repository_id, push_id)
+
+
 async def list_pushes(
     conn: AsyncConnection, repository_id: int, *, limit: int, offset: int = 0
 ) -> list[PushRow]:
@@ -104,14 +112,3 @@ async def fail_push(
     """As `finish_push`, unless the push is done already."""
     this = (pushes.c.repository_id == repository_id) & (pushes.c.id == push_id) & (pushes.c.state != DONE)
     await conn.execute(pushes.update().where(this).values(**values))
-
-
-async def enqueue(
-    conn: AsyncConnection, kind: str, repository_id: int, payload: dict[str, Any], now: datetime
-) -> None:
-    """Put a job into the outbox, to be run once this transaction has committed."""
-    await conn.execute(
-        outbox.insert().values(
-            kind=kind, repository_id=repository_id, payload=payload, created_at=now, run_after=now
-        )
-    )

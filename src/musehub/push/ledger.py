@@ -1,37 +1,56 @@
-"""What this process remembers of pushes between their requests: uploads so far, and who is at work."""
+"""What is known of a push between its requests: what its packs have cost, and that it is being received."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from muse.errors import Conflict
 from musehub.db.transaction import Meter
 from musehub.push.timeline import Timeline
-
-MAX_PUSHES = 1_000
+from musehub.storage.metering import StoreMeter
 
 Key = tuple[int, bytes]
 """Repository and push id."""
 
 
 class Uploads:
-    """Sums over the confirmed packs of one push."""
+    """Sums over the confirmed packs of one push, whichever process confirmed them; kept in its row."""
 
     def __init__(self) -> None:
         self.packs = 0
         self.bytes = 0
         self.objects = 0
         self.seconds = 0.0
+        self.statements = 0
+        self.transactions = 0
+        self.store_calls = 0
         self.longest_transaction_s = 0.0
         self.phases: dict[str, float] = {}
 
-    def add(self, size_bytes: int, objects: int, timeline: Timeline, meter: Meter) -> None:
+    @classmethod
+    def of(cls, timeline: Mapping[str, Any] | None) -> Uploads:
+        """The sums so far, out of the timeline of a push."""
+        uploads = cls()
+        kept = (timeline or {}).get("uploads") or {}
+        for name in ("packs", "bytes", "objects", "statements", "transactions", "store_calls"):
+            setattr(uploads, name, int(kept.get(name, 0)))
+        uploads.seconds = float(kept.get("s", 0.0))
+        uploads.longest_transaction_s = float(kept.get("longest_transaction_s", 0.0))
+        uploads.phases = {phase["name"]: phase["s"] for phase in kept.get("phases", [])}
+        return uploads
+
+    def add(
+        self, size_bytes: int, objects: int, timeline: Timeline, meter: Meter, store_meter: StoreMeter
+    ) -> None:
         self.packs += 1
         self.bytes += size_bytes
         self.objects += objects
         self.seconds += timeline.total_s
+        self.statements += meter.statements
+        self.transactions += meter.transactions
+        self.store_calls += store_meter.calls
         self.longest_transaction_s = max(self.longest_transaction_s, meter.longest_transaction_s)
         for phase in timeline.phases():
             self.phases[phase["name"]] = self.phases.get(phase["name"], 0.0) + phase["s"]
@@ -42,26 +61,21 @@ class Uploads:
             "bytes": self.bytes,
             "objects": self.objects,
             "s": round(self.seconds, 6),
+            "statements": self.statements,
+            "transactions": self.transactions,
+            "store_calls": self.store_calls,
             "phases": [{"name": name, "s": round(s, 6)} for name, s in self.phases.items()],
             "longest_transaction_s": round(self.longest_transaction_s, 6),
         }
 
 
 class Ledger:
-    """Of one hub process. Losing it loses figures of the timeline, nothing else."""
+    """Pushes that this process receives. A second process may receive the same push: that costs work, but
+    everything is idempotent and the last transaction finds the other's receipt.
+    """
 
     def __init__(self) -> None:
-        self._uploads: dict[Key, Uploads] = {}
         self._receiving: set[Key] = set()
-
-    def uploads_of(self, key: Key) -> Uploads:
-        found = self._uploads.setdefault(key, Uploads())
-        while len(self._uploads) > MAX_PUSHES:
-            del self._uploads[next(iter(self._uploads))]
-        return found
-
-    def take_uploads(self, key: Key) -> Uploads | None:
-        return self._uploads.pop(key, None)
 
     @contextmanager
     def receiving(self, key: Key) -> Iterator[None]:

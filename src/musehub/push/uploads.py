@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-from muse.errors import InvalidData, LimitReached
+from muse.errors import InvalidData, LimitReached, MuseError
 from muse.objects.ids import Kind
 from muse.packs.pack import PackedObject, iter_records, verify_pack
 from muse.wire.messages import ConfirmRequest, ConfirmResult, PresignAnswer, PresignRequest
@@ -23,16 +24,21 @@ from musehub.db.objects import (
     insert_pack,
     load_blob_chains,
 )
-from musehub.db.pushes import begin_push
-from musehub.db.transaction import metered
+from musehub.db.pushes import DONE, begin_push, finish_push, lock_push
+from musehub.db.transaction import Meter, metered
 from musehub.push.heads import open_standing
+from musehub.push.ledger import Uploads
+from musehub.push.parts import drop_unusable, finish_parts, open_parts
 from musehub.push.record import missing_objects
 from musehub.push.service import PushService
 from musehub.push.timeline import CLOSURE, DECODE, HEADS, RECORD, STORE, WAIT, Timeline
 from musehub.repos.access import get_repository
 from musehub.repos.decoder import Decoder, MissingBase
 from musehub.repos.objects import ObjectReader, read_blob_records
+from musehub.storage.metering import StoreMeter, store_metered
 from musehub.storage.port import pack_key
+
+logger = logging.getLogger("musehub.push")
 
 MAX_RAW_BYTES_PER_PACK = 16 << 30
 """What a few megabytes of compressed zeros may cost in time."""
@@ -70,6 +76,10 @@ async def presign_pack(
     lying = await service.store.head(key)
     if lying is not None and lying.size_bytes == request.size_bytes:
         return PresignAnswer(stored=False, uploaded=True, request=None)
+    part_size = service.settings.store_put_max_bytes
+    if request.size_bytes > part_size:
+        multipart = await open_parts(service.store, key, request, part_size)
+        return PresignAnswer(stored=False, uploaded=False, request=None, multipart=multipart)
     signed = await service.store.presign_put(
         key, request.size_bytes, request.digest, service.settings.presign_ttl_s
     )
@@ -83,17 +93,27 @@ async def confirm_pack(
 
     Raises `pack-not-found`, `wrong-hash`, `bad-pack`, `bad-record`, `truncated`, `missing-objects`.
     """
-    with metered() as meter:
+    with metered() as meter, store_metered() as store_meter:
         with timeline.phase(HEADS):
             async with service.database.read("find pack") as conn:
                 repository = await get_repository(conn, actor, Action.WRITE, owner, name)
                 known = await find_pack(conn, repository.id, request.digest)
+        key = pack_key(repository.id, request.digest)
         if known is not None:
+            if request.upload is not None:
+                await service.store.abort_upload(key, request.upload)
             return ConfirmResult(request.digest, known.object_count, known.size_bytes, 0, stored=True)
         with timeline.phase(WAIT):
             await service.confirming.acquire()
         try:
+            if request.upload is not None:
+                with timeline.phase(STORE):
+                    part_size = service.settings.store_put_max_bytes
+                    await finish_parts(service.store, key, request, part_size)
             objects = await _verify(service, repository.id, request, timeline)
+        except InvalidData as error:
+            await drop_unusable(service.store, key, error)
+            raise
         finally:
             service.confirming.release()
         assert actor.user_id is not None
@@ -112,10 +132,32 @@ async def confirm_pack(
                 )
                 await insert_blobs(conn, repository.id, [row._replace(pack_id=pack_id) for row in rows])
                 await begin_push(conn, repository.id, request.push_id, actor.user_id, now)
-    uploads = service.ledger.uploads_of((repository.id, request.push_id))
-    uploads.add(request.size_bytes, len(objects), timeline, meter)
+    await _note_upload(service, repository.id, request, len(objects), timeline, meter, store_meter)
     raw_bytes = sum(packed.raw_size for packed in objects)
     return ConfirmResult(request.digest, len(objects), request.size_bytes, raw_bytes, stored=False)
+
+
+async def _note_upload(
+    service: PushService,
+    repository_id: int,
+    request: ConfirmRequest,
+    objects: int,
+    timeline: Timeline,
+    meter: Meter,
+    store_meter: StoreMeter,
+) -> None:
+    """Add this pack's figures to those of its push, in the database: another hub may get the next request."""
+    try:
+        async with service.database.transaction("note upload") as conn:
+            push = await lock_push(conn, repository_id, request.push_id)
+            if push is None or push.state == DONE:
+                return
+            uploads = Uploads.of(push.timeline)
+            uploads.add(request.size_bytes, objects, timeline, meter, store_meter)
+            values = {"timeline": (push.timeline or {}) | {"uploads": uploads.to_json()}}
+            await finish_push(conn, repository_id, request.push_id, values)
+    except MuseError as error:  # the pack is recorded; only its figures are lost
+        logger.warning("the figures of a pack were not kept: %s", error)
 
 
 async def find_missing(

@@ -8,10 +8,11 @@ from litestar.types import Receive, Scope, Send
 
 from muse.errors import MuseError, NotFound
 from muse.wire.messages import MAX_MISSING_IDS, PUSH_ID_BYTES
-from muse.wire.parsing import parse_confirm_request, parse_missing, parse_presign_request
+from muse.wire.parsing import parse_confirm_request, parse_missing, parse_part_request, parse_presign_request
 from musehub.accounts.actor import Actor
 from musehub.accounts.request import load_request_actor
 from musehub.accounts.service import Accounts
+from musehub.push.parts import presign_part
 from musehub.push.receipts import get_receipt
 from musehub.push.receive import receive_push
 from musehub.push.service import PushService
@@ -35,6 +36,7 @@ class PushEndpoints:
         return [
             RawRoute("POST", "/{owner}/{name}/push/stream", self.stream),
             RawRoute("POST", "/{owner}/{name}/push/presign", self.presign),
+            RawRoute("POST", "/{owner}/{name}/push/part", self.part),
             RawRoute("POST", "/{owner}/{name}/push/confirm", self.confirm),
             RawRoute("POST", "/{owner}/{name}/push/missing", self.missing),
             RawRoute("GET", "/{owner}/{name}/push/{push_id}", self.receipt),
@@ -61,6 +63,13 @@ class PushEndpoints:
         request = parse_presign_request(await exchange.read_json(self._settings.request_max_bytes))
         answer = await presign_pack(self._service, actor, parts["owner"], parts["name"], request)
         await exchange.answer_json(answer.to_json())
+
+    async def part(self, scope: Scope, receive: Receive, send: Send, parts: Parts) -> None:
+        exchange = Exchange(scope, receive, send)
+        actor = await self._actor(exchange)
+        request = parse_part_request(await exchange.read_json(self._settings.request_max_bytes))
+        signed = await presign_part(self._service, actor, parts["owner"], parts["name"], request)
+        await exchange.answer_json(signed.to_json())
 
     async def confirm(self, scope: Scope, receive: Receive, send: Send, parts: Parts) -> None:
         timeline = Timeline()
