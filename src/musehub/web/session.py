@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from datetime import timedelta
 from typing import Any
@@ -28,6 +29,7 @@ SESSION_COOKIE = "musehub_session"
 FORM_COOKIE = "musehub_form"
 FORM_FIELD = "form_token"
 _FORM_TTL = timedelta(hours=12)
+_FORM_VALUE = re.compile(r"[\w-]{32}", re.ASCII)
 
 
 async def provide_visit(
@@ -75,9 +77,14 @@ def session_form_token(secret: str) -> str:
     return hashlib.sha256(b"form\0" + secret.encode()).hexdigest()
 
 
-def new_form_token(visit: Visit) -> tuple[str, Cookie]:
-    """A value for a form of somebody who is not signed in, and the cookie it is compared with."""
-    value = secrets.token_urlsafe(24)
+def make_form_token(request: AnyRequest, visit: Visit) -> tuple[str, Cookie]:
+    """A value for a form of somebody who is not signed in, and the cookie it is compared with.
+
+    A browser keeps its value, so that the form works in several tabs.
+    """
+    value = request.cookies.get(FORM_COOKIE, "")
+    if not _FORM_VALUE.fullmatch(value):
+        value = secrets.token_urlsafe(24)
     return value, _cookie(FORM_COOKIE, value, _FORM_TTL, visit)
 
 

@@ -16,7 +16,7 @@ from musehub.web.session import (
     FORM_FIELD,
     check_form,
     close_session,
-    new_form_token,
+    make_form_token,
     open_session,
     safe_target,
 )
@@ -28,7 +28,7 @@ async def show_login(request: AnyRequest, visit: GivenVisit) -> Response[Any]:
     target = safe_target(request.query_params.get("next"))
     if not visit.actor.is_anonymous:
         return _redirect(target)
-    return await _form(visit, target)
+    return await _form(request, visit, target)
 
 
 @post("/login", status_code=200)
@@ -47,7 +47,7 @@ async def log_in(
         check_form(request, visit, str(form.get(FORM_FIELD, "")), request.cookies.get(FORM_COOKIE, ""))
         user = await accounts.logins.check_password(name, password, address)
     except (AccessDenied, LimitReached) as error:
-        return await _form(visit, target, name, error)
+        return await _form(request, visit, target, name, error)
     cookies = await open_session(accounts, settings, user, visit)
     return _redirect(target, cookies)
 
@@ -62,8 +62,10 @@ async def log_out(request: AnyRequest, visit: GivenVisit, accounts: GivenAccount
     return _redirect("/", await close_session(accounts, visit.actor, visit))
 
 
-async def _form(visit: Visit, target: str, name: str = "", error: MuseError | None = None) -> Response[bytes]:
-    value, cookie = new_form_token(visit)
+async def _form(
+    request: AnyRequest, visit: Visit, target: str, name: str = "", error: MuseError | None = None
+) -> Response[bytes]:
+    value, cookie = make_form_token(request, visit)
     context = {"target": target, "name": name, "error": error, "form_token": value}
     status = error.http_status if error is not None else 200
     return await page_response(visit, "login.html", context, status=status, cookies=[cookie])
