@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,30 @@ def test_what_head_tracks_decides_not_what_it_tracked_before(scene: Scene) -> No
 def test_rules_behind_a_link_or_in_a_folder_are_no_rules(scene: Scene) -> None:
     scene.write({"rules": b"*\n", ".museignore": Link("rules"), "a/.gitignore/x": b"*\n"})
     assert scene.status().added == [".museignore", "a/.gitignore/x", "rules"]
+
+
+_SECOND_STATUS = """
+import sys
+from pathlib import Path
+from muse.store.repository import Repository
+from muse.worktree.status import status
+with Repository.open(Path(sys.argv[1])) as repository:
+    assert status(repository).is_clean
+print("pathspec" in sys.modules)
+"""
+
+
+def test_rules_are_compiled_only_for_names_not_seen_before(scene: Scene) -> None:
+    scene.write({".gitignore": b"*.o\n", "a.o": b"", "d/b.o": b"", "d/b.c": b""})
+    scene.commit()
+    answers = []
+    for name in ("a.o", "d/new.o", "d/new.o"):
+        scene.write({name: b"changed"})
+        child = subprocess.run(
+            [sys.executable, "-c", _SECOND_STATUS, scene.work_dir], capture_output=True, text=True, check=True
+        )
+        answers.append(child.stdout.strip())
+    assert answers == ["False", "True", "False"]
 
 
 # ---- Git as the judge

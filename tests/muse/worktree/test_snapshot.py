@@ -47,6 +47,15 @@ def test_the_first_snapshot_of_nothing_is_the_empty_tree(scene: Scene) -> None:
     assert scene.commit() == scene.tree({})
 
 
+def test_a_folder_that_became_empty_is_gone(scene: Scene) -> None:
+    scene.write({"a/b/c": b"1", "d": b"2"})
+    scene.commit()
+    scene.delete("a/b/c")
+    assert scene.commit() == scene.tree({"d": b"2"})
+    assert scene.path("a/b").is_dir()
+    assert scene.status().is_clean
+
+
 def test_a_large_file_is_stored_in_chunks(scene: Scene) -> None:
     data = random.Random(1).randbytes(5 << 20)
     scene.write({"large": data, "tool": Script(data[: 4 << 20])})

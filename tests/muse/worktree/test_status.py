@@ -171,7 +171,7 @@ def test_head_moved_under_the_work_tree(scene: Scene) -> None:
     """Rows that describe another commit still save reading; what is tracked is what HEAD has."""
     scene.write({"a/x": b"1", "a/y": b"2", "b": b"3"})
     old = scene.commit()
-    scene.write({"a/x": b"changed", "new": b"4"})
+    scene.write({"a/x": b"9", "new": b"4"})
     new = scene.commit()
     scene.point_at(old)
     with opened_paths() as opened:
