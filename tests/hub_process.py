@@ -30,10 +30,14 @@ class HubProcess:
         folder.mkdir(parents=True, exist_ok=True)
         self.log = folder / "hub.log"
         password = self.start()
-        assert password is not None
-        self.password = password
-        with HubClient(self.origin) as hub:
-            self.token = log_in_with_password(hub, self.user, self.password).token
+        try:
+            assert password is not None
+            self.password = password
+            with HubClient(self.origin) as hub:
+                self.token = log_in_with_password(hub, self.user, self.password).token
+        except BaseException:
+            self.kill()
+            raise
 
     def start(self, **settings: object) -> str | None:
         """Start it; returns the administrator's password if this start made one."""
