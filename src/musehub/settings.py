@@ -118,6 +118,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int, Meta(ge=1, description="how long an upload or download address is valid")
     ] = 900
 
+    # room and upkeep
+    quota_repository_bytes: Annotated[
+        int, Meta(ge=0, description="bytes that a repository may hold unless told otherwise; 0: any number")
+    ] = 0
+    quota_repository_objects: Annotated[
+        int, Meta(ge=0, description="objects that a repository may hold unless told otherwise; 0: any number")
+    ] = 0
+    quota_user_bytes: Annotated[
+        int, Meta(ge=0, description="bytes that all repositories of a user may hold; 0: any number")
+    ] = 0
+    quota_user_objects: Annotated[
+        int, Meta(ge=0, description="objects that all repositories of a user may hold; 0: any number")
+    ] = 0
+    gc_grace_hours: Annotated[
+        float,
+        Meta(ge=0, description="what was recorded or uploaded since is not collected: longer than any push"),
+    ] = 24.0
+    push_keep_days: Annotated[
+        int, Meta(ge=1, description="receipts and timelines of pushes are forgotten after so many days")
+    ] = 365
+
     # requests
     request_max_bytes: Annotated[
         int, Meta(ge=KIB, description="largest body of a request that is neither push nor upload")

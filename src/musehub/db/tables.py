@@ -66,6 +66,8 @@ users = sa.Table(
     sa.Column("is_admin", sa.Boolean, nullable=False, server_default=sa.text("FALSE")),
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("disabled_at", Instant),
+    sa.Column("quota_bytes", sa.BigInteger),  # null: as the settings say; 0: unlimited
+    sa.Column("quota_objects", sa.BigInteger),
     _one_of("kind", "human", "agent"),
 )
 
@@ -134,6 +136,17 @@ repositories = sa.Table(
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("updated_at", Instant, nullable=False),
     sa.Column("pushed_at", Instant),
+    # Changed in the transactions that insert and delete packs, blobs and records: always exact.
+    sa.Column("stored_bytes", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("stored_objects", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("quota_bytes", sa.BigInteger),  # null: as the settings say; 0: unlimited
+    sa.Column("quota_objects", sa.BigInteger),
+    sa.Column("signatures", sa.Text, nullable=False, server_default="none"),  # none, signed, known
+    # Grows with every transaction that records or moves a ref, and with every one that removes something.
+    sa.Column("write_count", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("gc_epoch", sa.BigInteger, nullable=False, server_default="0"),
+    # There are rows in missing_objects: a push must ask what is missing.
+    sa.Column("is_incomplete", sa.Boolean, nullable=False, server_default=sa.text("FALSE")),
     sa.UniqueConstraint("owner_id", "name"),
     _one_of("visibility", "public", "private"),
 )
@@ -201,7 +214,30 @@ records = sa.Table(
     sa.Column("base", Bytes),
     sa.Column("payload", Bytes, nullable=False),
     sa.Column("push_id", Bytes),
+    sa.Column("recorded_at", Instant, nullable=False, server_default="0"),
     sa.UniqueConstraint("repository_id", "kind", "id"),
+)
+
+# What should be there and is not, found by a check; a push brings it back. `position` is that of the record.
+missing_objects = sa.Table(
+    "missing_objects",
+    metadata,
+    sa.Column("repository_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.SmallInteger, primary_key=True, autoincrement=False),
+    sa.Column("id", Bytes, primary_key=True),
+    sa.Column("position", sa.BigInteger),
+    sa.Column("found_at", Instant, nullable=False),
+)
+
+# Packs in the store that no row names any more, until they are deleted there. Whoever deletes one holds it
+# until `leased_until`; a push that wants it back takes it if nobody does.
+condemned_packs = sa.Table(
+    "condemned_packs",
+    metadata,
+    sa.Column("repository_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("digest", Bytes, primary_key=True),
+    sa.Column("condemned_at", Instant, nullable=False),
+    sa.Column("leased_until", Instant),
 )
 
 commits = sa.Table(
@@ -308,7 +344,7 @@ contributors = sa.Table(
     "contributors",
     metadata,
     sa.Column("repository_id", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("identity", Bytes, primary_key=True),  # a hash of the next four
+    sa.Column("identity", Bytes, primary_key=True),  # a hash of address, kind and agent
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("email", sa.Text, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
