@@ -10,10 +10,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from tests.musehub.postgresql import PostgreSQL
+    from tests.musehub.seaweedfs import SeaweedFS
 
 REPOSITORY_ROOT = Path(__file__).resolve().parent.parent
 
@@ -147,6 +151,29 @@ def loopback_only() -> Iterator[None]:
         patch.setattr(socket.socket, "connect_ex", _loopback_connect_ex)
         patch.setattr(socket, "getaddrinfo", _loopback_lookup)
         yield
+
+
+# ---- servers, shared by all processes of a test run
+
+
+@pytest.fixture(scope="session")
+def postgresql(testrun_uid: str) -> Iterator[PostgreSQL]:
+    """The PostgreSQL server of this test run, started when the first test asks for it."""
+    from tests.musehub.postgresql import PostgreSQL
+
+    # Not below pytest's own folder: that is as deep as a socket's path may be long, and closed to others.
+    server = PostgreSQL(Path(tempfile.gettempdir(), f"muse-postgresql-{testrun_uid[:12]}"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(testrun_uid: str) -> Iterator[SeaweedFS]:
+    """The S3 server of this test run, started when the first test asks; no test stops it."""
+    from tests.musehub.seaweedfs import shared_seaweedfs
+
+    with shared_seaweedfs(Path(tempfile.gettempdir(), f"muse-seaweedfs-{testrun_uid[:12]}")) as server:
+        yield server
 
 
 # ---- places

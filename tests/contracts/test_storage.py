@@ -9,10 +9,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.musehub.seaweedfs import SeaweedFS
+from tests.musehub.storage.uploads import send_signed
 
 from muse.errors import CorruptStore, InvalidData, MuseError, NotFound
 from musehub.storage.disk import DiskStore
+from musehub.storage.metering import MeteredStore
 from musehub.storage.port import Store
+from musehub.storage.s3 import S3Store
+from musehub.storage.s3_address import parse_s3_address
 from musehub.storage.signing import UrlSigner
 
 KEY = "packs/7/" + "ab" * 32
@@ -23,19 +28,23 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(params=["disk"])
+@pytest.fixture(params=["disk", "s3", "metered"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    opened = _open(request.param, tmp_path)
+    opened = _open(request, tmp_path)
     yield opened
     await opened.close()
 
 
-def _open(kind: str, tmp_path: Path) -> Store:
+def _open(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     async def secret() -> bytes:
         return b"s" * 32
 
-    assert kind == "disk"
-    return DiskStore(tmp_path / "store", UrlSigner(secret))
+    if request.param == "s3":
+        server: SeaweedFS = request.getfixturevalue("seaweedfs")
+        address = parse_s3_address(server.create_bucket())
+        return S3Store(address, *server.keys, retry_timeout_s=2)
+    disk = DiskStore(tmp_path / "store", UrlSigner(secret))
+    return MeteredStore(disk) if request.param == "metered" else disk
 
 
 async def put(store: Store, key: str, data: bytes) -> None:
@@ -155,3 +164,68 @@ async def test_a_view_outlives_the_deletion_of_its_value(store: Store) -> None:
     async with store.open(KEY) as view:
         await store.delete([KEY])
         assert bytes(view) == b"still here"
+
+
+# ---- values in parts
+
+PART = 5 << 20
+
+
+async def send_part(
+    store: Store, upload: str, number: int, data: bytes, announced: bytes | None = None
+) -> int:
+    digest = hashlib.sha256(announced or data).digest()
+    request = await store.presign_part(KEY, upload, number, len(data), digest, 60)
+    return await send_signed(store, request, data)
+
+
+@pytest.mark.anyio
+async def test_parts_become_one_value_when_all_are_there(store: Store) -> None:
+    parts = [os.urandom(PART), os.urandom(PART), b"the rest"]
+    hashes = [hashlib.sha256(part).digest() for part in parts]
+    upload = await store.open_upload(KEY)
+    assert await store.list_parts(KEY, upload) == {}
+    for number in (3, 1):
+        assert await send_part(store, upload, number, parts[number - 1]) == 200
+    assert await store.list_parts(KEY, upload) == {1: PART, 3: 8}
+    with pytest.raises(InvalidData) as caught:
+        await store.finish_upload(KEY, upload, hashes)
+    assert (caught.value.code, caught.value.retry) == ("truncated", True)
+    assert await store.head(KEY) is None
+    assert await keys(store, "") == []
+    # Somebody who comes back takes it up where it was left; a part sent twice is one part.
+    assert await store.open_upload(KEY) == upload
+    assert await send_part(store, upload, 2, parts[1]) == 200
+    assert await send_part(store, upload, 3, parts[2]) == 200
+    await store.finish_upload(KEY, upload, hashes)
+    assert await read(store, KEY) == b"".join(parts)
+    assert await keys(store, "") == [KEY]
+    assert [found async for found in store.list_uploads("packs/")] == []
+    with pytest.raises(NotFound):
+        await store.finish_upload(KEY, upload, hashes)
+
+
+@pytest.mark.anyio
+async def test_a_part_is_bound_to_its_hash_and_its_length(store: Store) -> None:
+    upload = await store.open_upload(KEY)
+    assert 400 <= await send_part(store, upload, 1, b"other bytes", announced=b"these bytes") < 500
+    request = await store.presign_part(KEY, upload, 1, 5, hashlib.sha256(b"short").digest(), 60)
+    assert 400 <= await send_signed(store, request, b"longer") < 500
+    assert await store.list_parts(KEY, upload) == {}
+
+
+@pytest.mark.anyio
+async def test_unfinished_uploads_are_found_and_dropped(store: Store) -> None:
+    other = KEY.replace("packs/7", "packs/8")
+    upload = await store.open_upload(KEY)
+    await store.open_upload(other)
+    assert await send_part(store, upload, 1, b"a part") == 200
+    found = [one async for one in store.list_uploads("packs/7/")]
+    assert [(one.key, one.upload) for one in found] == [(KEY, upload)]
+    assert found[0].started_at.tzinfo is not None
+    assert len([one async for one in store.list_uploads("packs/")]) == 2
+    await store.abort_upload(KEY, upload)
+    await store.abort_upload(KEY, upload)
+    assert [one.key async for one in store.list_uploads("packs/")] == [other]
+    with pytest.raises(NotFound):
+        await store.list_parts(KEY, upload)

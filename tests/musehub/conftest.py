@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +13,6 @@ from pathlib import Path
 import pytest
 from tests.musehub.hub import RunningHub, hub_settings
 from tests.musehub.postgresql import PostgreSQL
-from tests.musehub.seaweedfs import SeaweedFS
 
 from musehub.accounts.service import Accounts, open_accounts
 from musehub.db import migrate
@@ -45,23 +43,6 @@ class TickingClock:
 @pytest.fixture
 def clock() -> TickingClock:
     return TickingClock()
-
-
-@pytest.fixture(scope="session")
-def postgresql(testrun_uid: str) -> Iterator[PostgreSQL]:
-    """The PostgreSQL server of this test run, started when the first test asks for it."""
-    # Not below pytest's own folder: that is as deep as a socket's path may be long, and closed to others.
-    server = PostgreSQL(Path(tempfile.gettempdir(), f"muse-postgresql-{testrun_uid[:12]}"))
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="session")
-def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
-    """The S3 server of this process, started when the first test asks for it."""
-    server = SeaweedFS(tmp_path_factory.mktemp("seaweedfs"))
-    yield server
-    server.stop()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -1,17 +1,21 @@
-"""A real S3 server for tests: SeaweedFS from the development extra, on loopback, one bucket per test."""
+"""A real S3 server for tests: SeaweedFS from the development extra, on loopback."""
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -39,13 +43,67 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
-class SeaweedFS:
-    """A server that `start` and `stop` act on; its data stay in `folder`."""
+@contextmanager
+def shared_seaweedfs(folder: Path) -> Iterator[SeaweedFS]:
+    """A server for all processes that run tests at the same time.
 
-    def __init__(self, folder: Path) -> None:
+    The first one starts it, the last one ends it and removes the folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder) as users:
+        running = folder / "server.json"
+        if running.exists():
+            server = SeaweedFS(folder, running=json.loads(running.read_text())["endpoint"])
+        else:
+            server = SeaweedFS(folder)
+            running.write_text(json.dumps({"endpoint": server.endpoint, "pid": server.pid}))
+        users.append(os.getpid())
+    try:
+        yield server
+    finally:
+        with _locked(folder) as users:
+            users.remove(os.getpid())
+            if not users:
+                pid = json.loads((folder / "server.json").read_text())["pid"]
+                if server.pid is None and pid is not None:
+                    os.kill(pid, signal.SIGKILL)
+                server.stop()
+                shutil.rmtree(folder, ignore_errors=True)
+            else:
+                server.leave()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[list[int]]:
+    """The processes that use the server; changes are kept."""
+    with (folder / "users").open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        users = [int(line) for line in file.read().split()]
+        yield users
+        file.seek(0)
+        file.truncate()
+        file.write("\n".join(map(str, users)))
+
+
+class SeaweedFS:
+    """A server that `start` and `stop` act on; its data stay in `folder`.
+
+    `running`: the address of one that runs already.
+    """
+
+    def __init__(self, folder: Path, running: str | None = None) -> None:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self._ports: list[int] = []
+        if running is not None:
+            self.endpoint = running
+            provided_keys = (
+                os.environ.get("MUSE_TEST_S3_ACCESS_KEY"),
+                os.environ.get("MUSE_TEST_S3_SECRET_KEY"),
+            )
+            self.keys = (provided_keys[0] or ACCESS_KEY, provided_keys[1] or SECRET_KEY)
+            return
         provided = os.environ.get(PROVIDED)
         if provided:
             self.endpoint = provided.partition("endpoint=")[2]
@@ -66,6 +124,16 @@ class SeaweedFS:
         self._ports = free_ports(4)
         self.endpoint = f"http://127.0.0.1:{self._ports[3]}"
         self.start()
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None else None
+
+    def leave(self) -> None:
+        """Let it run on for others."""
+        if self._process is not None:
+            self._process.returncode = 0  # it is not waited for, and that is meant
+            self._process = None
 
     def start(self) -> None:
         """Start on the same ports and wait until it answers."""
@@ -117,10 +185,12 @@ class SeaweedFS:
             self._process = None
 
     def create_bucket(self) -> str:
-        """Make an empty bucket; returns the address of a store in it, as `--store` takes it."""
-        name = f"test-{os.getpid()}-{next(_numbers)}"
-        self._make_bucket(name)
-        return f"s3://{name}?endpoint={quote(self.endpoint, safe=':/')}"
+        """Make an empty place; returns the address of a store in it, as `--store` takes it.
+
+        It is a prefix of its own in one bucket: each bucket would take seven of the server's volumes.
+        """
+        self._make_bucket("tests")
+        return f"s3://tests/{os.getpid()}-{next(_numbers)}?endpoint={quote(self.endpoint, safe=':/')}"
 
     def _make_bucket(self, name: str) -> None:
         from botocore.auth import S3SigV4QueryAuth

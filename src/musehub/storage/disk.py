@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import mmap
 import os
-import re
 import secrets
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -22,10 +21,9 @@ from muse.errors import CorruptStore, InvalidData
 from muse.wire.messages import SignedRequest
 from musehub.storage.disk_failures import not_found, translated
 from musehub.storage.disk_parts import PARTS, THE_UPLOAD, DiskParts, part_key
-from musehub.storage.port import StoredObject, UnfinishedUpload
+from musehub.storage.port import StoredObject, UnfinishedUpload, check_key
 from musehub.storage.signing import Permit, UrlSigner
 
-_KEY = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)*[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _TEMPORARY = "tmp"
 _LISTED_AT_ONCE = 1000
 
@@ -40,7 +38,7 @@ class DiskStore:
 
     def path_of(self, key: str) -> Path:
         """Where the value of a key lies; raises `pack-not-found` for what cannot be a key."""
-        if not _KEY.fullmatch(key) or key.startswith(_TEMPORARY + "/"):
+        if check_key(key).startswith(_TEMPORARY + "/"):
             raise not_found(key)
         return self._root / key
 

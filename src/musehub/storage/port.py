@@ -12,12 +12,16 @@ cancelled call leaves nothing visible but a whole value.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from muse.errors import NotFound
 from muse.wire.messages import SignedRequest
+
+_KEY = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)*[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
 class StoredObject(NamedTuple):
@@ -121,6 +125,13 @@ class Store(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+def check_key(key: str) -> str:
+    """Return what can be a key; raises `pack-not-found` for what cannot."""
+    if not _KEY.fullmatch(key):
+        raise NotFound("pack-not-found", f'the store holds nothing under "{key}"')
+    return key
 
 
 def pack_key(repository_id: int, digest: bytes) -> str:

@@ -23,7 +23,7 @@ from obstore.store import S3Store as ObjectStore
 from muse.errors import CorruptStore, Environment, InvalidData, NotFound, RemoteFailure
 from muse.objects.ids import hash_bytes
 from muse.wire.messages import SignedRequest
-from musehub.storage.port import StoredObject, UnfinishedUpload
+from musehub.storage.port import StoredObject, UnfinishedUpload, check_key
 from musehub.storage.s3_address import S3Address, sign_request
 from musehub.storage.s3_parts import PART_MIN_BYTES, S3Parts
 
@@ -77,6 +77,7 @@ class S3Store:
         )
 
     async def put(self, key: str, parts: Sequence[bytes | memoryview], sha256: bytes) -> None:
+        check_key(key)
         data = b"".join(parts)
         if await asyncio.to_thread(hash_bytes, data) != sha256:
             raise InvalidData("wrong-hash", "bytes for the store do not have the announced SHA-256")
@@ -93,6 +94,7 @@ class S3Store:
     async def open(self, key: str) -> AsyncIterator[memoryview]:
         # A file rather than memory: several packs are verified at once, and pages of a file can be given
         # back.
+        check_key(key)
         with tempfile.TemporaryFile() as file:
             with _translated(key):
                 result = await obstore.get_async(self._store, key)
@@ -112,19 +114,21 @@ class S3Store:
                     pass  # a record of it is still alive somewhere; the mapping goes with the last one
 
     async def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        if not ranges:
-            return []
+        asked = [(start, size) for start, size in ranges if size]  # S3 has no empty ranges
+        if not asked:
+            return [b""] * len(ranges)
         with _translated(key):
             found = await obstore.get_ranges_async(
                 self._store,
                 key,
-                starts=[start for start, _size in ranges],
-                lengths=[size for _start, size in ranges],
+                starts=[start for start, _size in asked],
+                lengths=[size for _start, size in asked],
             )
-        for data, (_start, size) in zip(found, ranges, strict=True):
+        for data, (_start, size) in zip(found, asked, strict=True):
             if len(data) != size:
                 raise CorruptStore("corrupt-segment", f'"{key}" ends before its contents do')
-        return [bytes(data) for data in found]
+        rest = iter(found)
+        return [bytes(next(rest)) if size else b"" for _start, size in ranges]
 
     async def head(self, key: str) -> StoredObject | None:
         try:
