@@ -41,7 +41,7 @@ class Writer:
         self._open: OrderedDict[str, int] = OrderedDict()
         self._made: set[str] = set()
         self._foreign: set[str] = set()
-        """Directories on another file system than `.muse`: their files are made in place."""
+        """Directories on another mount than `.muse`, into which nothing can be moved: files are made there."""
         self._name = f"checkout-{os.getpid()}"
         try:
             repository.temporary_dir.mkdir(exist_ok=True)
@@ -49,7 +49,6 @@ class Writer:
         except BaseException:
             os.close(self._root)
             raise
-        self._device = os.fstat(self._temporary).st_dev
         self._remove_left_overs()
 
     def __enter__(self) -> Writer:
@@ -97,8 +96,6 @@ class Writer:
                 raise would_overwrite([path]) from error
             raise
         self._open[path] = fd
-        if os.fstat(fd).st_dev != self._device:
-            self._foreign.add(path)
         if len(self._open) > OPEN_DIRECTORIES:
             os.close(self._open.popitem(last=False)[1])
         return fd
@@ -213,9 +210,26 @@ class Writer:
         directory = self.open_directory(parent, make=True)
         if parent not in self._made:
             self._check_unchanged(directory, path, name, seen)
-        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=directory)
+        try:
+            os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=directory)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            self._foreign.add(parent)
+            self._move_across(folder, temporary, directory, name)
         stats = stats_of(os.stat(name, dir_fd=directory, follow_symlinks=False))
         return stats if is_settled(stats, 0) else None
+
+    def _move_across(self, folder: int, temporary: str, directory: int, name: str) -> None:
+        """Move a file or link to another mount: the first one of a directory, the next are made there."""
+        local = f".muse-{self._name}"
+        try:
+            _copy(folder, temporary, directory, local)
+            os.rename(local, name, src_dir_fd=directory, dst_dir_fd=directory)
+        except BaseException:
+            _unlink_quietly(local, directory)
+            raise
+        _unlink_quietly(temporary, folder)
 
     def _check_unchanged(self, directory: int, path: str, name: str, seen: Stats | None) -> None:
         try:
@@ -230,6 +244,26 @@ def _write_all(fd: int, data: bytes) -> None:
     written = os.write(fd, data)
     while written < len(data):
         written += os.write(fd, memoryview(data)[written:])
+
+
+def _copy(folder: int, name: str, target: int, target_name: str) -> None:
+    try:
+        link = os.readlink(name, dir_fd=folder)
+    except OSError:
+        link = None
+    if link is not None:
+        os.symlink(link, target_name, dir_fd=target)
+        return
+    source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        copy = os.open(target_name, _CREATE, os.fstat(source).st_mode & 0o777, dir_fd=target)
+        try:
+            while piece := os.read(source, 1 << 20):
+                _write_all(copy, piece)
+        finally:
+            os.close(copy)
+    finally:
+        os.close(source)
 
 
 def _unlink_quietly(name: str, directory: int) -> None:

@@ -257,6 +257,43 @@ def test_a_read_only_folder_says_what_was_written(scene: Scene) -> None:
     assert refusal.error.details["total"] == 2
 
 
+_OTHER_MOUNT = """
+import subprocess, sys
+from pathlib import Path
+from muse.errors import MuseError
+from muse.store.repository import Repository
+from muse.worktree.checkout import checkout
+work_dir, old, new = Path(sys.argv[1]), bytes.fromhex(sys.argv[2]), bytes.fromhex(sys.argv[3])
+subprocess.run(["mount", "--bind", work_dir / "m", work_dir / "m"], check=True)
+with Repository.open(work_dir) as repository:
+    subprocess.run(["mount", "-o", "remount,ro,bind", work_dir / "m"], check=True)
+    try:
+        checkout(repository, None, old, new)
+    except MuseError as error:
+        print(error.code, error.details["path"])
+    subprocess.run(["mount", "-o", "remount,rw,bind", work_dir / "m"], check=True)
+    print(checkout(repository, None, old, new).written)
+"""
+
+
+def test_a_folder_that_is_another_mount_is_written_or_refused(scene: Scene) -> None:
+    """Nothing can be moved into it from elsewhere; while it is read-only, nothing can be written at all."""
+    files: dict[str, Content] = {"m/a": b"2", "m/b": Script(b"3"), "m/s/c": b"4", "m/link": Link("a")}
+    old, new = scene.tree({"m/a": b"1"}), scene.tree(files)
+    scene.checkout(None, old)
+    command = ["unshare", "--mount", sys.executable, "-c", _OTHER_MOUNT]
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run(["unshare", "--mount", "true"], check=False).returncode
+    ):
+        pytest.skip("mounting is not allowed here")
+    child = subprocess.run(
+        [*command, scene.work_dir, old.hex(), new.hex()], capture_output=True, text=True, check=True
+    )
+    assert child.stdout.split("\n")[:2] == ["read-only m/link", "4"]
+    assert scene.disk() == files
+
+
 def test_a_missing_object_is_found_before_anything_is_touched(scene: Scene) -> None:
     missing = Entry("b", "f", bytes(32), 5)
     with scene.repository.transaction() as transaction:
