@@ -18,6 +18,7 @@ from tests.memory_objects import Memory
 from muse.errors import MuseError, from_json
 from muse.history.directory import Put
 from muse.history.edit import edit_tree
+from muse.history.lookup import find_path
 from muse.objects.commit import Tag, decode_commit, encode_tag
 from muse.objects.ids import Kind
 from muse.packs.pack import PackWriter
@@ -251,6 +252,11 @@ class History(Memory):
     def commit_files(self, files: dict[str, bytes | None], *parents: bytes, message: str = "m") -> bytes:
         tree = decode_commit(self.objects[Kind.COMMIT, parents[0]]).tree if parents else None
         return self.commit(self.snapshot(files, tree), *parents, message=message)
+
+    def load_file(self, commit_id: bytes, path: str) -> bytes:
+        entry = find_path(self.load, decode_commit(self.objects[Kind.COMMIT, commit_id]).tree, path)
+        assert entry is not None
+        return self.objects[Kind.BLOB, entry.id]
 
     def tag(self, name: str, target: bytes, kind: Kind = Kind.COMMIT) -> bytes:
         return self.put(Kind.TAG, encode_tag(Tag(target, kind, name, None, "a tag")))

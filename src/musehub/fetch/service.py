@@ -45,8 +45,8 @@ class Opened(NamedTuple):
     refs: dict[str, Ref]
 
 
-class Wanted(NamedTuple):
-    """What the wanted names and ids stand for, tags followed to their targets."""
+class Named(NamedTuple):
+    """What names and ids stand for, tags followed to their targets; commits with their generations."""
 
     commits: dict[bytes, int]
     tags: set[bytes]
@@ -108,7 +108,7 @@ class FetchAnswer:
         )
         self.progress = Progress("find what is missing", 0, None)
         self.counts: dict[str, int] = {}
-        self._wanted = Wanted({}, set(), set(), set())
+        self._wanted = Named({}, set(), set(), set())
 
     async def begin(self, send: Send) -> None:
         """Send H, once the wanted names are known to exist; raises `unknown-revision` before that."""
@@ -124,25 +124,28 @@ class FetchAnswer:
         No database connection is held while the client or the store is waited for.
         """
         wanted = self._wanted
-        had_tags, haves = await self._resolve_haves()
-        reach = await find_reach(self._database, self._repository.id, wanted.commits, haves)
+        had = await self._resolve_haves()
+        reach = await find_reach(self._database, self._repository.id, wanted.commits, had.commits)
         walk = TreeWalk(self._database, self._reader, self._repository.id)
-        beside = list(reach.boundary) + list(haves)[:MAX_HAVE_TREES]
-        wanted_trees = await self._find_trees(reach.commits)
-        await walk.run(wanted_trees | wanted.trees, await self._find_trees(beside) if reach.commits else ())
+        wanted_trees = await self._find_trees(reach.commits) | wanted.trees
+        if wanted_trees:
+            beside = list(reach.boundary) + list(had.commits)[:MAX_HAVE_TREES]
+            await walk.run(wanted_trees, await self._find_trees(beside) | had.trees)
+        walk.had[Kind.BLOB] |= had.blobs
         walk.blobs |= wanted.blobs
+        walk.blobs -= walk.had[Kind.BLOB]
         total = len(walk.blobs) + len(walk.records) + len(reach.commits)
         self.progress = Progress("send", 0, total)
 
         await self._send_blobs(sorted(walk.blobs), walk.had[Kind.BLOB], send)
         await self._send_records(TREES, walk.records, walk.had, send)
         commits = await self._positions(Kind.COMMIT, reach.commits)
-        commits += await self._positions(Kind.TAG, sorted(wanted.tags - had_tags))
+        commits += await self._positions(Kind.TAG, sorted(wanted.tags - had.tags))
         await self._send_records(COMMITS, commits, {}, send)
 
     # ---- what is wanted and had
 
-    async def _resolve_wants(self) -> Wanted:
+    async def _resolve_wants(self) -> Named:
         targets: dict[Kind, set[bytes]] = {kind: set() for kind in Kind}
         names = self._request.wants if self._request.wants is not None else list(self._refs)
         for name in names:
@@ -165,24 +168,24 @@ class FetchAnswer:
             commits = await find_generations(conn, self._repository.id, sorted(targets[Kind.COMMIT]))
         if absent := targets[Kind.COMMIT].difference(commits):
             raise NotFound("unknown-revision", f"this repository has no commit {min(absent).hex()}")
-        return Wanted(commits, tags, targets[Kind.TREE], targets[Kind.BLOB])
+        return Named(commits, tags, targets[Kind.TREE], targets[Kind.BLOB])
 
-    async def _resolve_haves(self) -> tuple[set[bytes], dict[bytes, int]]:
-        """Tags and commits among the haves that this repository knows; a tag stands for its commit, too."""
+    async def _resolve_haves(self) -> Named:
+        """What this repository knows of the haves; a tag stands for its target, too."""
         haves = sorted(set(self._request.haves))
         async with self._database.read("find haves") as conn:
             commits = await find_generations(conn, self._repository.id, haves)
             tags = await find_present_objects(
                 conn, self._repository.id, Kind.TAG, [have for have in haves if have not in commits]
             )
+        targets: dict[Kind, set[bytes]] = {kind: set() for kind in Kind}
         if tags:
             loaded = await self._reader.load_many(Kind.TAG, sorted(tags))
-            targets = {
-                tag.target for tag in map(decode_tag, loaded.values()) if tag.target_kind is Kind.COMMIT
-            }
+            for tag in map(decode_tag, loaded.values()):
+                targets[tag.target_kind].add(tag.target)
             async with self._database.read("find haves") as conn:
-                commits |= await find_generations(conn, self._repository.id, sorted(targets))
-        return tags, commits
+                commits |= await find_generations(conn, self._repository.id, sorted(targets[Kind.COMMIT]))
+        return Named(commits, tags | targets[Kind.TAG], targets[Kind.TREE], targets[Kind.BLOB])
 
     async def _find_trees(self, commits: list[bytes]) -> set[bytes]:
         trees: set[bytes] = set()
