@@ -30,7 +30,8 @@ from muse.worktree.lock import work_tree_lock
 from muse.worktree.paths import Selection, join
 from muse.worktree.progress import Meter
 from muse.worktree.reading import Read, read_all, read_link, read_stable
-from muse.worktree.scan import Folder, Problem, Suspect, WorkTreeState, scan
+from muse.worktree.scan import scan
+from muse.worktree.state import Folder, Problem, Suspect, WorkTreeState
 
 COLLISION = "name-collision"
 

@@ -22,7 +22,8 @@ from muse.store.repository import Repository
 from muse.worktree.paths import Selection, join
 from muse.worktree.progress import Meter
 from muse.worktree.reading import digest_file, digest_of
-from muse.worktree.scan import UNREADABLE, Folder, Problem, Suspect, WorkTreeState, scan
+from muse.worktree.scan import scan
+from muse.worktree.state import UNREADABLE, Folder, Problem, Suspect, WorkTreeState
 
 
 class Modified(NamedTuple):

@@ -41,7 +41,7 @@ class Writer:
         self._open: OrderedDict[str, int] = OrderedDict()
         self._made: set[str] = set()
         self._foreign: set[str] = set()
-        """Directories on another mount than `.muse`, into which nothing can be moved: files are made there."""
+        """Directories on another mount than `.muse`: nothing can be moved there, files are made in place."""
         self._name = f"checkout-{os.getpid()}"
         try:
             repository.temporary_dir.mkdir(exist_ok=True)

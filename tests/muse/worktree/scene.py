@@ -20,8 +20,8 @@ from muse.objects.tree import EXECUTABLE, FILE, SYMLINK, Entry
 from muse.store.progress import Progress
 from muse.store.repository import Repository
 from muse.worktree.checkout import CheckoutResult, checkout, restore
-from muse.worktree.scan import Problem
 from muse.worktree.snapshot import snapshot
+from muse.worktree.state import Problem
 from muse.worktree.status import Status, status
 
 ADA = Person("Ada", "ada@example.org", 1_700_000_000, 60)

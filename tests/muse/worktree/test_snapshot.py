@@ -15,8 +15,8 @@ from muse.objects.names import check_collisions
 from muse.store.fsck import fsck
 from muse.store.repository import Repository
 from muse.worktree.reading import read_all, read_stable
-from muse.worktree.scan import Problem
 from muse.worktree.snapshot import snapshot
+from muse.worktree.state import Problem
 
 
 def _content(scene: Scene, tree: bytes) -> dict[str, bytes]:

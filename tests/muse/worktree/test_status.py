@@ -12,7 +12,7 @@ from tests.muse.worktree.scene import PAST_NS, Link, Scene, Script, opened_paths
 
 from muse.objects.tree import SUBMODULE, Entry
 from muse.store.repository import Repository
-from muse.worktree.scan import Problem
+from muse.worktree.state import Problem
 from muse.worktree.statrow import is_settled
 from muse.worktree.status import Modified, Renamed, status
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from muse.cli.context import Context
     from muse.objects.commit import Commit
     from muse.store.repository import Repository
-    from muse.worktree.scan import Problem
+    from muse.worktree.state import Problem
 
 EXAMPLE = """muse commit -m "add the bridge"
 muse commit -m "mix only" mix/ --agent composer:m-1:studio
