@@ -96,10 +96,15 @@ def _big() -> Iterator[Step]:
     """Three files of 300 MB of random bytes, then 1 KB inserted in one."""
     rng = Random(300)
     size = 300 * 1000 * 1000
-    first = rng.randbytes(size)
+
+    def content() -> bytes:
+        # `randbytes` makes at most 256 MB at once.
+        return b"".join(rng.randbytes(size // 10) for _ in range(10))
+
+    first = content()
     yield Step("one", {"one.bin": first})
-    yield Step("two", {"two.bin": rng.randbytes(size)})
-    yield Step("three", {"three.bin": rng.randbytes(size)})
+    yield Step("two", {"two.bin": content()})
+    yield Step("three", {"three.bin": content()})
     yield Step("insert", {"one.bin": first[: size // 2] + rng.randbytes(1000) + first[size // 2 :]})
 
 
