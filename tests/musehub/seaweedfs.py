@@ -156,6 +156,9 @@ class SeaweedFS:
                     "-volume.max=50",
                     "-master.volumeSizeLimitMB=512",
                     "-master.telemetry=false",
+                    # Without these it waits ten seconds for other masters before it goes on after a crash.
+                    "-master.electionTimeout=1s",
+                    "-master.heartbeatInterval=100ms",
                 ],
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
