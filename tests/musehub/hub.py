@@ -153,10 +153,15 @@ class HubUser:
         body: bytes | Iterable[bytes] | None = None,
         headers: dict[str, str] | None = None,
     ) -> Answer:
+        """Make a request to the hub, or to whatever a whole address leads to."""
         sent = dict(headers or {})
-        if self._token is not None and not path.startswith("/store/"):
+        issued = path.startswith(("/store/", "http://"))
+        if self._token is not None and not issued:
             sent["Authorization"] = f"Bearer {self._token}"
-        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=30)
+        connection = http.client.HTTPConnection(
+            urlsplit(path).netloc or urlsplit(self.url).netloc, timeout=30
+        )
+        path = path.removeprefix(f"http://{urlsplit(path).netloc}")
         try:
             connection.request(method, path, body=body, headers=sent)
             answer = connection.getresponse()
