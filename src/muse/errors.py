@@ -96,6 +96,8 @@ class NotFound(MuseError):
         "page-not-found": "no such page",
         "receipt-not-found": "the hub has no record of that push",
         "pack-not-found": "the store holds no such pack",
+        "job-not-found": "no such job in the queue of the hub",
+        "webhook-not-found": "the repository has no such webhook or delivery",
     }
 
 
@@ -112,6 +114,7 @@ class Conflict(MuseError):
         "name-collision": "two names differ only by case or Unicode form",
         "checked-out": "the branch is the current one",
         "push-in-progress": "the same push is being received right now",
+        "job-running": "a worker has this job right now",
     }
 
 

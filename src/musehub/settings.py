@@ -12,7 +12,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -72,6 +72,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "S3 takes parts of 5 MiB to 5 GiB",
         ),
     ] = GIB
+    store_idle_timeout_s: Annotated[
+        int,
+        Meta(ge=1, description="a transfer to or from an S3 store is given up after so much silence"),
+    ] = 60
+    store_retry_timeout_s: Annotated[
+        int, Meta(ge=1, description="how long a request that an S3 store fails is tried again")
+    ] = 30
 
     # the database
     database_pool_size: Annotated[int, Meta(ge=1, description="connections held open at most")] = 10
@@ -155,6 +162,48 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     trusted_proxies: Annotated[
         str,
         Meta(description="comma-separated addresses of proxies whose `X-Forwarded-For` is believed"),
+    ] = ""
+
+    # jobs
+    workers: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=64,
+            description="jobs that `musehub serve` runs at a time; 0 leaves them to `musehub worker`",
+        ),
+    ] = 1
+    job_poll_s: Annotated[
+        float, Meta(gt=0, description="a worker looks so often for jobs that other processes made")
+    ] = 2.0
+    job_lease_s: Annotated[
+        float, Meta(gt=0, description="a job whose worker died is taken over after this time")
+    ] = 60.0
+    job_timeout_s: Annotated[float, Meta(gt=0, description="longest run of one job")] = 1800.0
+    job_max_attempts: Annotated[
+        int, Meta(ge=1, description="runs of a failing job before it is put on the list of dead ones")
+    ] = 8
+    job_keep_days: Annotated[
+        int, Meta(ge=1, description="how long jobs done and deliveries made are remembered")
+    ] = 7
+    webhook_timeout_s: Annotated[
+        float, Meta(gt=0, description="time for one delivery, from looking up the name to the answer")
+    ] = 10.0
+    webhook_allowed_networks: Annotated[
+        str,
+        Meta(
+            description="comma-separated networks, such as `10.1.0.0/16`, that webhooks may reach although "
+            "they are private"
+        ),
+    ] = ""
+
+    # watching
+    log_format: Annotated[
+        Literal["text", "json"], Meta(description="`text` for people or `json`, one object per line")
+    ] = "text"
+    metrics_token: Annotated[
+        str,
+        Meta(description="bearer token for `/metrics`; empty: only from the machine itself, without a proxy"),
     ] = ""
 
     # accounts
@@ -255,7 +304,7 @@ def settings_reference() -> str:
             default = "`$XDG_DATA_HOME/musehub`, or `~/.local/share/musehub`"
         else:
             default = f"`{field.default}`" if field.default != "" else ""
-        type_name = "path" if kind is Path else kind.__name__
+        type_name = "path" if kind is Path else getattr(kind, "__name__", "str")
         variable = f"{PREFIX}{field.name.upper()}"
         lines.append(f"| `{field.name}` | `{variable}` | {type_name} | {default} | {meta.description} |")
     return "\n".join(lines) + "\n"

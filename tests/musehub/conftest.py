@@ -107,7 +107,8 @@ def make_settings(tmp_path: Path) -> Callable[..., Settings]:
     """Settings for a hub in this test's folder; keyword arguments win over the defaults."""
 
     def make(**flags: object) -> Settings:
-        chosen = {"data_dir": tmp_path / "data", "public_url": "http://hub.test", **flags}
+        # Without jobs beside the requests: tests of jobs run them when they are due.
+        chosen = {"data_dir": tmp_path / "data", "public_url": "http://hub.test", "workers": 0, **flags}
         return load_settings(chosen, environ={})
 
     return make

@@ -20,6 +20,11 @@ from musehub.app.errors import error_response
 from musehub.db.engine import Database, open_database
 from musehub.db.instants import Clock, utc_now
 from musehub.db.secrets import get_secret
+from musehub.fetch.service import FetchService
+from musehub.jobs.catalog import AFTER_PUSH
+from musehub.jobs.work import Parts
+from musehub.jobs.worker import Worker
+from musehub.push.service import PushService
 from musehub.settings import Settings
 from musehub.storage.metering import MeteredStore
 from musehub.storage.opening import open_store
@@ -42,6 +47,10 @@ def create_app(
     hub_database = database or open_database(settings)
     hub_store = _metered(store) if store is not None else open_hub_store(settings, hub_database, clock)
     accounts = open_accounts(hub_database, settings, clock)
+    pushes = PushService(hub_database, hub_store, settings, clock, AFTER_PUSH)
+    fetches = FetchService(hub_database, hub_store, settings)
+    parts = Parts(hub_database, hub_store, settings, clock)
+    worker = Worker(parts, slots=settings.workers)
     app = Litestar(
         route_handlers=[health, ready, *auth_controllers(), UserController, web_router()],
         dependencies={
@@ -53,11 +62,12 @@ def create_app(
             "actor": Provide(provide_actor),
         },
         exception_handlers={Exception: error_response},
-        lifespan=[_closing(hub_database, hub_store), _warming],
+        lifespan=[_closing(hub_database, hub_store), _warming, _working(worker, settings)],
         openapi_config=openapi_config(),
         request_max_body_size=settings.request_max_bytes,
     )
-    return HubApp(app, wire_routes(settings, hub_database, accounts, hub_store, clock), app.lifespan)
+    routes = wire_routes(settings, accounts, pushes, fetches, hub_database, hub_store)
+    return HubApp(app, routes, app.lifespan)
 
 
 def open_hub_store(settings: Settings, database: Database, clock: Clock = utc_now) -> MeteredStore:
@@ -85,6 +95,24 @@ def _closing(database: Database, store: Store) -> Callable[[Litestar], AbstractA
         finally:
             await store.close()
             await database.close()
+
+    return lifespan
+
+
+def _working(worker: Worker, settings: Settings) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    """Run jobs beside the requests, unless the settings leave them to processes of their own."""
+
+    @asynccontextmanager
+    async def lifespan(_app: Litestar) -> AsyncIterator[None]:
+        if not settings.workers:
+            yield
+            return
+        running = asyncio.create_task(worker.run())
+        try:
+            yield
+        finally:
+            await worker.stop(settings.shutdown_grace_s)
+            await asyncio.wait([running])
 
     return lifespan
 

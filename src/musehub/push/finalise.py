@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from muse.errors import Conflict, NotFound
+from muse.errors import Conflict
 from muse.objects.ids import Kind
 from muse.wire.messages import PushHeader, Ref, RefUpdate
 from muse.wire.refnames import HEADS, TAGS
@@ -13,14 +13,16 @@ from musehub.db.engine import Database
 from musehub.db.history import is_ancestor
 from musehub.db.instants import Clock
 from musehub.db.objects import find_present_objects
-from musehub.db.pushes import DONE, begin_push, enqueue, find_push, finish_push
+from musehub.db.outbox import enqueue
+from musehub.db.pushes import DONE, begin_push, find_push, finish_push
 from musehub.db.refs import find_refs, list_refs, replace_refs
-from musehub.db.repositories import RepositoryRow, lock_repository, update_repository
+from musehub.db.repositories import RepositoryRow, update_repository
+from musehub.db.state import Totals
 from musehub.db.transaction import metered
+from musehub.push.absent import missing_objects
 from musehub.push.heads import check_heads
-from musehub.push.record import missing_objects
-
-PUSH_JOB = "push"
+from musehub.push.room import begin_recording, end_recording
+from musehub.settings import Settings
 
 
 class Finalised(NamedTuple):
@@ -88,33 +90,44 @@ def _check_deletion(repository: RepositoryRow, update: RefUpdate) -> None:
 
 async def finalise(
     database: Database,
+    settings: Settings,
     clock: Clock,
     repository: RepositoryRow,
     user_id: int,
     header: PushHeader,
     receipt: dict[str, Any],
     counts: Mapping[str, int],
+    job_kinds: Sequence[str] = (),
 ) -> Finalised:
-    """Move all refs or none, and write the receipt, in one transaction without any other I/O.
+    """Move all refs or none, write receipt and jobs, in one transaction without any other I/O.
 
     Raises `stale-head` when one of the refs has moved since the push began.
     """
     names = [update.name for update in header.updates]
     with metered() as meter:
         async with database.transaction("finalise push") as conn:
-            default_branch = await lock_repository(conn, repository.id)
-            if default_branch is None:
-                raise NotFound("repository-not-found", f'the repository "{repository.full_name}" was deleted')
+            targets: dict[Kind, list[bytes]] = {}
+            for update in header.updates:
+                if update.new is not None:
+                    targets.setdefault(update.kind, []).append(update.new)
+            # What is recorded is closed: if the targets are still there, so is all that they reach.
+            state = await begin_recording(
+                conn,
+                repository,
+                repository.gc_epoch,
+                lambda: {kind: ids for kind, ids in targets.items() if ids},
+            )
             earlier = await find_push(conn, repository.id, header.push_id)
             if earlier is not None and earlier.state == DONE and earlier.result is not None:
                 return Finalised(earlier.result | {"timeline": earlier.timeline or {}}, 0.0, True)
             now = clock()
             check_heads(header.updates, await find_refs(conn, repository.id, names))
             await replace_refs(conn, repository.id, _new_refs(header), now)
-            default_branch = await _choose_default_branch(conn, repository.id, default_branch, header)
+            default_branch = await _choose_default_branch(conn, repository.id, state.default_branch, header)
             await update_repository(
                 conn, repository.id, {"pushed_at": now, "updated_at": now, "default_branch": default_branch}
             )
+            await end_recording(conn, settings, state, Totals(0, 0))
             result = receipt | {"finished_at": now.isoformat()}
             await begin_push(conn, repository.id, header.push_id, user_id, now)
             await finish_push(
@@ -123,13 +136,7 @@ async def finalise(
                 header.push_id,
                 {"state": DONE, "finished_at": now, "result": result, **counts},
             )
-            await enqueue(
-                conn,
-                PUSH_JOB,
-                repository.id,
-                {"push_id": header.push_id.hex(), "updates": result["updates"]},
-                now,
-            )
+            await enqueue(conn, job_kinds, repository.id, {"push_id": header.push_id.hex()}, now)
     return Finalised(result, round(meter.held_s, 6), False)
 
 

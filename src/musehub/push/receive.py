@@ -13,11 +13,16 @@ from muse.wire.messages import PushHeader
 from muse.wire.parsing import parse_end, parse_push_header
 from musehub.accounts.actor import Actor
 from musehub.db.pushes import DONE, FAILED, fail_push, finish_push
+from musehub.db.state import Totals
 from musehub.db.transaction import Meter, metered
+from musehub.push.absent import missing_objects
 from musehub.push.decode import Batch, bases_of, parse_batch
+from musehub.push.event import LANDED, REPEATED, UP_TO_DATE, PushEvent
 from musehub.push.finalise import check_updates, finalise
-from musehub.push.heads import Standing, check_heads, is_up_to_date, open_standing
-from musehub.push.record import Recorder, missing_objects
+from musehub.push.heads import Standing, check_complete, check_heads, is_up_to_date, open_standing
+from musehub.push.ledger import Uploads
+from musehub.push.record import Recorder
+from musehub.push.room import check_room
 from musehub.push.service import PushService
 from musehub.push.stream import FrameReader
 from musehub.push.timeline import DECODE, FINALISE, HEADS, WAIT, Timeline
@@ -38,34 +43,73 @@ async def receive_push(
     `frames` are read up to E, or up to the first thing that is refused; the caller drains the rest. What is
     refused is raised; what was recorded until then stays.
     """
+    event = PushEvent(actor, f"{owner}/{name}")
     with metered() as meter, store_metered() as store_meter:
-        with timeline.phase(WAIT):
-            first = await frames.read()
-        if first is None or first.type != HEADER:
-            raise InvalidData("bad-frame", "a push begins with frame H")
-        frames.account(first)
-        header = parse_push_header(first.json())
+        try:
+            result = await _receive(service, event, owner, name, frames, timeline, meter, store_meter)
+            event.end(result)
+            return result
+        except Exception as error:
+            event.fail(error)
+            raise
+        finally:
+            if event.outcome not in (LANDED, UP_TO_DATE):
+                event.timeline = timeline.to_json(meter, store_meter)
+            for observe in service.observers:
+                observe(event)
+
+
+async def _receive(
+    service: PushService,
+    event: PushEvent,
+    owner: str,
+    name: str,
+    frames: FrameReader,
+    timeline: Timeline,
+    meter: Meter,
+    store_meter: StoreMeter,
+) -> dict[str, Any]:
+    with timeline.phase(WAIT):
+        first = await frames.read()
+    if first is None or first.type != HEADER:
+        raise InvalidData("bad-frame", "a push begins with frame H")
+    frames.account(first)
+    header = parse_push_header(first.json())
+    event.push_id = header.push_id
+    with timeline.phase(HEADS):
+        standing = await open_standing(
+            service.database,
+            event.actor,
+            owner,
+            name,
+            push_id=header.push_id,
+            ref_names=[update.name for update in header.updates],
+            create=header.create,
+            limits=service.limits,
+            now=service.clock(),
+        )
+    event.repository_id = standing.repository.id
+    push = standing.push
+    if push is not None and push.state == DONE and push.result is not None:
+        event.outcome = REPEATED
+        return push.result | {"timeline": push.timeline or {}}
+    user_id = event.actor.user_id
+    assert user_id is not None
+    receiving = _Receiving(service, user_id, header, standing, frames, timeline, meter, store_meter)
+    check_complete(standing.repository, header)
+    announced = sum(header.counts.values())
+    if is_up_to_date(header, standing.refs) and not (standing.repository.is_incomplete and announced):
+        return receiving.up_to_date()
+    if announced:
         with timeline.phase(HEADS):
-            standing = await open_standing(
-                service.database,
-                actor,
-                owner,
-                name,
-                push_id=header.push_id,
-                ref_names=[update.name for update in header.updates],
-                create=header.create,
-                limits=service.limits,
-                now=service.clock(),
-            )
-        push = standing.push
-        if push is not None and push.state == DONE and push.result is not None:
-            return push.result | {"timeline": push.timeline or {}}
-        assert actor.user_id is not None
-        receiving = _Receiving(service, actor.user_id, header, standing, frames, timeline, meter, store_meter)
-        if is_up_to_date(header, standing.refs):
-            return receiving.up_to_date()
-        with service.ledger.receiving((standing.repository.id, header.push_id)):
-            return await receiving.run()
+            async with service.database.read("check room") as conn:
+                added = Totals(header.size_bytes, announced)
+                await check_room(conn, service.settings, standing.repository, added)
+    with service.ledger.receiving((standing.repository.id, header.push_id)):
+        result = await receiving.run()
+    if receiving.earlier:
+        event.outcome = REPEATED
+    return result
 
 
 class _Receiving:
@@ -92,16 +136,19 @@ class _Receiving:
         self._meter = meter
         self._store_meter = store_meter
         self._counts = {TREES: 0, BLOBS: 0, COMMITS: 0}
+        # Its packs were confirmed before the stream began.
+        self._uploads = Uploads.of(standing.push.timeline if standing.push is not None else None)
         self._started_at = service.clock()
+        self.earlier = False
         self._recorder = Recorder(
             service.database,
             service.store,
             service.clock,
             timeline,
-            repository_id=self._repository.id,
+            service.settings,
+            repository=self._repository,
             push_id=header.push_id,
             user_id=user_id,
-            max_blob_bytes=service.settings.stream_max_size_bytes + service.settings.frame_max_bytes,
         )
         self._reader = ObjectReader(service.database, service.store, self._repository.id)
         # Commits of this push known to descend from the head that is to move; parents come first.
@@ -202,6 +249,7 @@ class _Receiving:
             )
             finalised = await finalise(
                 service.database,
+                service.settings,
                 service.clock,
                 self._repository,
                 self._user_id,
@@ -213,11 +261,12 @@ class _Receiving:
                     "blob_count": self._blob_count(),
                     "received_bytes": self._received_bytes(),
                 },
+                service.job_kinds,
             )
         if finalised.earlier:
+            self.earlier = True
             return finalised.receipt
         timeline = self._timeline_json(finalised.transaction_s)
-        service.ledger.take_uploads((self._repository.id, self._header.push_id))
         try:
             async with service.database.transaction("note timeline") as conn:
                 await finish_push(conn, self._repository.id, self._header.push_id, {"timeline": timeline})
@@ -225,17 +274,14 @@ class _Receiving:
             logger.warning("the timeline of push %s was not kept: %s", self._header.push_id.hex(), error)
         return finalised.receipt | {"timeline": timeline}
 
-    def _uploads(self) -> Any:
-        return self._service.ledger.uploads_of((self._repository.id, self._header.push_id))
-
     def _blob_count(self) -> int:
-        return self._counts[BLOBS] + int(self._uploads().objects)
+        return self._counts[BLOBS] + self._uploads.objects
 
     def _received_bytes(self) -> int:
-        return self._frames.received_bytes + int(self._uploads().bytes)
+        return self._frames.received_bytes + self._uploads.bytes
 
     def _timeline_json(self, finalise_s: float | None) -> dict[str, Any]:
-        uploads = self._uploads()
+        uploads = self._uploads
         return self._timeline.to_json(
             self._meter,
             self._store_meter,

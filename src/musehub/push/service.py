@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 
 from musehub.db.engine import Database
 from musehub.db.instants import Clock
-from musehub.push.ledger import Ledger
+from musehub.push.event import PushEvent
+from musehub.push.ledger import InFlight, Ledger
 from musehub.repos.limits import limits_of
 from musehub.settings import Settings
 from musehub.storage.port import Store
@@ -16,13 +18,24 @@ CONFIRMS_AT_ONCE = 2
 
 
 class PushService:
-    """Of one hub process."""
+    """Of one hub process; `job_kinds` are the jobs that follow every push."""
 
-    def __init__(self, database: Database, store: Store, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        store: Store,
+        settings: Settings,
+        clock: Clock,
+        job_kinds: Sequence[str] = (),
+    ) -> None:
         self.database = database
         self.store = store
         self.settings = settings
         self.clock = clock
         self.limits = limits_of(settings)
+        self.job_kinds = job_kinds
+        self.observers: list[Callable[[PushEvent], None]] = []
+        """Called once for every push when it has ended, whichever way."""
         self.ledger = Ledger()
+        self.in_flight = InFlight(settings.presign_ttl_s)
         self.confirming = asyncio.Semaphore(CONFIRMS_AT_ONCE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import NamedTuple
 
 from muse.errors import CorruptStore
@@ -14,6 +14,7 @@ from muse.objects.tree import DIRECTORY, Entry, Page, Tree, decode_tree
 from musehub.repos.objects import ObjectReader
 
 _NODES_AT_ONCE = 2_000
+_DIRECTORIES_AT_ONCE = 200
 
 
 class Totals(NamedTuple):
@@ -81,34 +82,62 @@ async def diff_trees(
 
     Equal directories, and pages that both sides share, are not read.
     """
-    changes: list[Change] = []
-    level: list[_Pair] = [("", old, new)]
-    while level and len(changes) <= limit:
-        level = [pair for pair in level if pair[1] != pair[2]]
-        befores, afters = await _load_differing(reader, [(before, after) for _path, before, after in level])
-        level = await asyncio.to_thread(_compare_level, level, befores, afters, changes)
-    changes.sort(key=lambda change: change.path)
-    return changes[:limit], bool(level) or len(changes) > limit
+    return (await diff_many_trees(reader, [(old, new)], limit))[0]
 
 
-_Pair = tuple[str, bytes | None, bytes | None]
-"""A path that ends with a slash, and the directory there before and after."""
+async def diff_many_trees(
+    reader: ObjectReader, pairs: Sequence[tuple[bytes | None, bytes | None]], limit: int
+) -> list[tuple[list[Change], bool]]:
+    """What `diff_trees` says of each pair; one level of all of them costs as many queries as of one."""
+    found: list[list[Change]] = [[] for _ in pairs]
+    level: list[_Pair] = [(number, "", old, new) for number, (old, new) in enumerate(pairs)]
+    while True:
+        level = [item for item in level if item[2] != item[3] and len(found[item[0]]) <= limit]
+        if not level:
+            break
+        befores, afters = await _load_differing(reader, [(old, new) for _number, _path, old, new in level])
+        level = await asyncio.to_thread(_compare_level, level, befores, afters, found)
+    for changes in found:
+        changes.sort(key=lambda change: change.path)
+    return [(changes[:limit], len(changes) > limit) for changes in found]
+
+
+_Pair = tuple[int, str, bytes | None, bytes | None]
+"""Which comparison, a path that ends with a slash, and the directory there before and after."""
 
 
 def _compare_level(
     level: list[_Pair],
     befores: list[dict[str, Entry]],
     afters: list[dict[str, Entry]],
-    changes: list[Change],
+    found: list[list[Change]],
 ) -> list[_Pair]:
-    """Add the files that differ to `changes`; returns the directories to look into next."""
+    """Add the files that differ to what was found; returns the directories to look into next."""
     below: list[_Pair] = []
-    for (prefix, _old, _new), before, after in zip(level, befores, afters, strict=True):
-        _compare(prefix, before, after, changes, below)
+    for (number, prefix, _old, _new), before, after in zip(level, befores, afters, strict=True):
+        _compare(number, prefix, before, after, found[number], below)
     return below
 
 
+async def iter_files(reader: ObjectReader, root: bytes) -> AsyncIterator[list[tuple[str, Entry]]]:
+    """Everything below a directory that is no directory, in batches, as (path, entry); in no order."""
+    waiting = [("", root)]
+    while waiting:
+        waiting, part = waiting[:-_DIRECTORIES_AT_ONCE], waiting[-_DIRECTORIES_AT_ONCE:]
+        files: list[tuple[str, Entry]] = []
+        for (prefix, _id), entries in zip(
+            part, await _load_all_entries(reader, [[tree_id] for _prefix, tree_id in part]), strict=True
+        ):
+            for entry in entries:
+                if entry.kind == DIRECTORY:
+                    waiting.append((f"{prefix}{entry.name}/", entry.id))
+                else:
+                    files.append((prefix + entry.name, entry))
+        yield files
+
+
 def _compare(
+    number: int,
     prefix: str,
     before: dict[str, Entry],
     after: dict[str, Entry],
@@ -123,7 +152,7 @@ def _compare(
         old_tree = old.id if old is not None and old.kind == DIRECTORY else None
         new_tree = new.id if new is not None and new.kind == DIRECTORY else None
         if old_tree is not None or new_tree is not None:
-            below.append((f"{path}/", old_tree, new_tree))
+            below.append((number, f"{path}/", old_tree, new_tree))
         old_file = old if old_tree is None else None
         new_file = new if new_tree is None else None
         if old_file != new_file:

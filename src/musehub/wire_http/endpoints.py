@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from musehub.accounts.service import Accounts
 from musehub.db.engine import Database
-from musehub.db.instants import Clock
 from musehub.fetch.service import FetchService
 from musehub.push.service import PushService
 from musehub.settings import Settings
@@ -18,13 +17,18 @@ from musehub.wire_http.store import StoreEndpoints
 
 
 def wire_routes(
-    settings: Settings, database: Database, accounts: Accounts, store: MeteredStore, clock: Clock
+    settings: Settings,
+    accounts: Accounts,
+    pushes: PushService,
+    fetches: FetchService,
+    database: Database,
+    store: MeteredStore,
 ) -> list[RawRoute]:
     """The endpoints of push, fetch and upload."""
     routes: list[RawRoute] = []
     if isinstance(store.inner, DiskStore):
         routes += StoreEndpoints(store.inner, settings).routes()
     routes += RefsEndpoint(accounts, database, settings).routes()
-    routes += PushEndpoints(accounts, PushService(database, store, settings, clock)).routes()
-    routes += FetchEndpoints(accounts, FetchService(database, store, settings)).routes()
+    routes += PushEndpoints(accounts, pushes).routes()
+    routes += FetchEndpoints(accounts, fetches).routes()
     return routes

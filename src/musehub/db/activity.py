@@ -1,0 +1,119 @@
+"""What happened in repositories, and what a look into their packs found wrong."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from musehub.db.bulk import insert_ignore
+from musehub.db.instants import to_micros
+from musehub.db.objects import PackRow
+from musehub.db.tables import activity, integrity_problems, packs, pushes, users
+
+
+class ActivityRow(NamedTuple):
+    id: int
+    kind: str
+    subject: bytes
+    user: str
+    user_kind: str
+    value: dict[str, Any]
+    created_at: datetime
+
+
+class ProblemRow(NamedTuple):
+    pack_digest: bytes
+    problem: str
+    found_at: datetime
+    seen_at: datetime
+
+
+async def find_pusher(conn: AsyncConnection, repository_id: int, push_id: bytes) -> int | None:
+    """The id of the user whose push it was."""
+    c = pushes.c
+    query = sa.select(c.user_id).where(c.repository_id == repository_id, c.id == push_id)
+    return (await conn.execute(query)).scalar()
+
+
+async def insert_activity(
+    conn: AsyncConnection,
+    repository_id: int,
+    kind: str,
+    subject: bytes,
+    user_id: int,
+    value: dict[str, Any],
+    now: datetime,
+) -> None:
+    """Note once that something happened; the same kind and subject again changes nothing."""
+    await insert_ignore(
+        conn,
+        activity,
+        ("repository_id", "kind", "subject", "user_id", "value", "created_at"),
+        [(repository_id, kind, subject, user_id, json.dumps(value), to_micros(now))],
+    )
+
+
+async def list_activity(
+    conn: AsyncConnection, repository_id: int, *, limit: int, before: int | None
+) -> list[ActivityRow]:
+    """Newest first; `before` is the id to go on from."""
+    c = activity.c
+    query = (
+        sa.select(c.id, c.kind, c.subject, users.c.name, users.c.kind, c.value, c.created_at)
+        .join_from(activity, users, users.c.id == c.user_id)
+        .where(c.repository_id == repository_id)
+        .order_by(c.id.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        query = query.where(c.id < before)
+    return [ActivityRow._make(row) for row in await conn.execute(query)]
+
+
+async def list_packs_after(
+    conn: AsyncConnection, repository_id: int, after: int, limit: int
+) -> list[PackRow]:
+    """Packs in the order in which they were recorded, from the one after `after` on."""
+    c = packs.c
+    query = (
+        sa.select(c.id, c.digest, c.size_bytes, c.object_count)
+        .where(c.repository_id == repository_id, c.id > after)
+        .order_by(c.id)
+        .limit(limit)
+    )
+    return [PackRow(*row) for row in await conn.execute(query)]
+
+
+async def save_problem(
+    conn: AsyncConnection, repository_id: int, digest: bytes, problem: str | None, now: datetime
+) -> None:
+    """Note what is wrong with a pack, or (None) that nothing is."""
+    c = integrity_problems.c
+    this = (c.repository_id == repository_id) & (c.pack_digest == digest)
+    if problem is None:
+        await conn.execute(integrity_problems.delete().where(this))
+        return
+    seen = await conn.execute(integrity_problems.update().where(this).values(problem=problem, seen_at=now))
+    if not seen.rowcount:
+        micros = to_micros(now)
+        await insert_ignore(
+            conn,
+            integrity_problems,
+            ("repository_id", "pack_digest", "problem", "found_at", "seen_at"),
+            [(repository_id, digest, problem, micros, micros)],
+        )
+
+
+async def list_problems(conn: AsyncConnection, repository_id: int) -> list[ProblemRow]:
+    c = integrity_problems.c
+    query = (
+        sa.select(c.pack_digest, c.problem, c.found_at, c.seen_at)
+        .where(c.repository_id == repository_id)
+        .order_by(c.found_at)
+        .limit(1000)
+    )
+    return [ProblemRow._make(row) for row in await conn.execute(query)]

@@ -1,0 +1,74 @@
+"""What a job is given: the hub's parts, its repository, and what jobs that run together share."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from typing import Any, NamedTuple, TypeVar, cast
+
+from musehub.db.engine import Database
+from musehub.db.insights import find_insight, save_insight
+from musehub.db.instants import Clock
+from musehub.db.repositories import RepositoryRow
+from musehub.repos.objects import ObjectReader
+from musehub.settings import Settings
+from musehub.storage.port import Store
+
+CACHE_BYTES = 8 << 20
+_T = TypeVar("_T")
+
+
+class Parts(NamedTuple):
+    """What every job may use; a job holds no database connection while it waits for the store."""
+
+    database: Database
+    store: Store
+    settings: Settings
+    clock: Clock
+
+
+class Work:
+    """The jobs of one repository that a worker runs one after the other."""
+
+    def __init__(self, parts: Parts, repository: RepositoryRow) -> None:
+        self.parts = parts
+        self.repository = repository
+        self.reader = ObjectReader(parts.database, parts.store, repository.id, cache_bytes=CACHE_BYTES)
+        self._shared: dict[Hashable, Any] = {}
+
+    async def share(self, key: Hashable, make: Callable[[], Awaitable[_T]]) -> _T:
+        """What `make` returns, made once for all jobs that run together; what it raises is not kept."""
+        if key not in self._shared:
+            self._shared[key] = await make()
+        return cast(_T, self._shared[key])
+
+    async def find(self, kind: str) -> dict[str, Any] | None:
+        """What was saved last under that name."""
+        async with self.parts.database.read("find insight") as conn:
+            found = await find_insight(conn, self.repository.id, kind)
+        return found.value if found is not None else None
+
+    async def save(self, kind: str, value: dict[str, Any]) -> None:
+        """Keep what pages show; a value of a few kilobytes."""
+        async with self.parts.database.transaction("save insight") as conn:
+            await save_insight(conn, self.repository.id, kind, value, self.parts.clock())
+
+
+Payload = Mapping[str, Any]
+Run = Callable[[Work, Payload], Awaitable[None]]
+
+
+class Kind(NamedTuple):
+    """One kind of job.
+
+    Running one twice must be harmless. A kind with `once` looks at the repository as it is now, so that of
+    several jobs in the queue one run does for all.
+    """
+
+    name: str
+    run: Run
+    purpose: str
+    """For docs/jobs.md."""
+    once: bool = True
+    after_push: bool = True
+    give_up: Run | None = None
+    """Called when the last attempt has failed."""
