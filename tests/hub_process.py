@@ -42,7 +42,7 @@ class HubProcess:
     def start(self, **settings: object) -> str | None:
         """Start it; returns the administrator's password if this start made one."""
         environment = {
-            "PATH": os.environ.get("PATH", os.defpath),
+            **{name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ},
             "HOME": str(self._folder),
             **self._settings,
             **{f"MUSEHUB_{name.upper()}": str(value) for name, value in settings.items()},

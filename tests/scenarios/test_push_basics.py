@@ -12,7 +12,10 @@ from tests.histories import commit_files, commit_random, content, make_repositor
 from tests.hub_process import HubProcess
 
 from muse.errors import Conflict, MuseError, NotFound
+from muse.history.edit import edit_tree
+from muse.objects.commit import Commit, Person, encode_commit
 from muse.objects.ids import Kind
+from muse.objects.tree import FILE, Entry
 from muse.remote.address import RepositoryUrl
 from muse.remote.clone import clone
 from muse.remote.fetch import fetch
@@ -250,8 +253,6 @@ def test_an_abandoned_base_does_not_travel_along(
     commit_files(work.repository, {"song": text + b"final"}, parents=[draft])
     tree = work.repository.graph(work.repository.refs.get("heads/main").target).tree
     with work.repository.transaction() as transaction:
-        from muse.objects.commit import Commit, Person, encode_commit
-
         person = Person("Ada", "ada@example.org", 1_700_000_009, 0)
         amended = transaction.put(
             Kind.COMMIT, encode_commit(Commit(tree, (base,), person, person, "amended"))
@@ -274,3 +275,25 @@ def test_without_rights_the_repository_is_not_found(
     with pytest.raises(NotFound) as not_found:
         work.push()
     assert not_found.value.code == "repository-not-found"
+
+
+def test_ten_of_a_hundred_thousand_files_in_one_folder_are_a_small_push(
+    work: Work, proxy: FaultyProxy
+) -> None:
+    repository = work.repository
+    with repository.transaction() as transaction:
+        blob = transaction.put(Kind.BLOB, b"the same everywhere")
+        entries = {f"flat/entry-{n:06}.txt": Entry("", FILE, blob, 19) for n in range(100_000)}
+        tree = edit_tree(transaction.load, None, entries, transaction.put)
+        ada = Person("Ada", "ada@example.org", 1_700_000_000, 0)
+        head = transaction.put(Kind.COMMIT, encode_commit(Commit(tree.id, (), ada, ada, "all")))
+        transaction.set_ref("heads/main", head)
+    work.push()
+    rng = random.Random(15)
+    commit_files(
+        repository, {name: rng.randbytes(40).hex().encode() for name in rng.sample(list(entries), 10)}
+    )
+    proxy.reset()
+    work.push()
+    assert proxy.kinds == ["push/stream"]
+    assert proxy.bytes_up < 100_000

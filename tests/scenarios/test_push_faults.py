@@ -89,7 +89,7 @@ def test_killed_after_each_confirmed_pack_only_the_rest_is_sent(
         Fault("/push/stream", duplicate=True),
         Fault("/push/confirm", duplicate=True),
     ],
-    ids=lambda fault: f"{fault.path}-{fault.nth}-{'-'.join(map(str, fault[2:]))}",
+    ids=lambda fault: f"{fault.path}-{fault.nth}-{'-'.join(map(str, fault[2:6]))}",
 )
 def test_one_fault_anywhere_costs_a_retry_and_nothing_else(
     work: Repository, hub_process: HubProcess, proxy: FaultyProxy, tmp_path: Path, fault: Fault

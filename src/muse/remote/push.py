@@ -7,33 +7,26 @@ result is known, and another attempt, now or from a later process, asks what bec
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from muse.errors import Conflict, MuseError, NotFound, RemoteFailure
-from muse.history.walk import is_ancestor
-from muse.objects.ids import Kind, short_id
 from muse.packs.record import Record
 from muse.remote.client import CLIENT_NAME, HubClient
 from muse.remote.plan import Plan, plan_push, remove_recorded
 from muse.remote.progress import Phase, Progress, Stopwatch, silent
 from muse.remote.records import Outgoing
 from muse.remote.selection import Wish
-from muse.remote.state import (
-    find_open_push,
-    get_remote_url,
-    load_limits,
-    load_tracking_refs,
-    save_limits,
-    save_tracking_refs,
-)
+from muse.remote.state import find_open_push
 from muse.remote.stream import iter_push_frames, send_frames
-from muse.wire.messages import PUSH_ID_BYTES, Create, PushHeader, PushResult, Ref, RefUpdate
-from muse.wire.parsing import parse_limits, parse_optional_refs, parse_push_result, parse_refs_answer
-from muse.wire.refnames import HEADS
+from muse.remote.updates import PushOptions, RemoteRefs
+from muse.wire.messages import PUSH_ID_BYTES, PushHeader, PushResult, Ref, RefUpdate
+from muse.wire.parsing import parse_push_result
 
 if TYPE_CHECKING:
     from muse.store.repository import Repository
+
+__all__ = ["PushOptions", "Pushed", "push"]
 
 MAX_STALE = 5
 """How often a push takes up heads that moved under it before it gives up."""
@@ -52,18 +45,6 @@ class Pushed(NamedTuple):
     packs: int
     objects: int
     resumed: bool
-
-
-class PushOptions(NamedTuple):
-    """`lease`: force only over what was last seen, or over `expected` where it names the ref; `create`
-    applies to a repository that does not exist yet, None forbids making it; `visibility` None is the hub's
-    choice, private.
-    """
-
-    lease: bool = False
-    expected: Mapping[str, bytes | None] = {}
-    create: bool = True
-    visibility: str | None = None
 
 
 def push(
@@ -98,16 +79,11 @@ class _Push:
         self._remote = remote
         self._wishes = wishes
         self._hub = hub
-        self._options = options
         self._progress = progress
         self._watch = Stopwatch()
         self._watch.switch("plan")
-        self._path = get_remote_url(repository, remote).path
-        self._tracked = load_tracking_refs(repository, remote)
-        self._known = dict(self._tracked)
-        """The remote's refs as far as known; becomes the remote-tracking refs in the end."""
-        self._limits = load_limits(repository, remote)
-        self._create: Create | None = None
+        self._refs = RemoteRefs(repository, remote, hub, options)
+        self._path = self._refs.path
         self._careful = False
         """Ask the hub what it has of every object, because what is known of it may not be all, or not be
         true.
@@ -119,7 +95,7 @@ class _Push:
 
     def run(self) -> Pushed:
         receipt = self._settle_open_push()
-        if receipt is None and not self._known:
+        if receipt is None and not self._refs.known:
             self._refresh()
         stale = failures = 0
         while receipt is None:
@@ -128,7 +104,7 @@ class _Push:
             except Conflict as error:
                 if error.code == "stale-head" and "refs" in error.details and stale < MAX_STALE:
                     stale += 1
-                    self._learn(error)
+                    self._refs.learn(error)
                 elif error.retry and self._hub.retry.wait(failures := failures + 1, error):
                     receipt = self._settle()
                 else:
@@ -181,15 +157,11 @@ class _Push:
         if answer.get("state") != "done" or not isinstance(answer.get("result"), dict):
             return None
         receipt = parse_push_result({"timeline": answer.get("timeline") or {}} | answer["result"])
-        self._note_landed(receipt)
+        self._refs.note_landed(receipt)
         if all(self._is_as_wished(receipt, wish) for wish in self._wishes):
             return receipt
         self._forget_push_id()
         return None
-
-    def _note_landed(self, receipt: PushResult) -> None:
-        for name, ref in receipt.refs.items():
-            self._set_known(name, ref)
 
     def _is_as_wished(self, receipt: PushResult, wish: Wish) -> bool:
         return wish.name in receipt.refs and receipt.refs[wish.name] == wish.target
@@ -198,119 +170,30 @@ class _Push:
         self._push_id = b""
         self._repository.remotes.set_open_push(self._remote, None)
 
-    # ---- what the remote has
-
     def _refresh(self) -> None:
-        """Ask for the remote's refs and limits; where it does not exist but may be made, prepare for that."""
         self._watch.switch("ask for refs")
-        try:
-            answer = parse_refs_answer(self._hub.load_json("GET", f"{self._path}/refs"))
-        except NotFound as error:
-            if not (self._options.create and error.details.get("may_create")):
-                raise
-            if "limits" in error.details:
-                self._limits = parse_limits(error.details["limits"])
-            self._known = {}
-            self._create = Create(self._options.visibility, self._choose_default_branch())
-            return
-        self._known = answer.refs
-        self._limits = answer.limits
-
-    def _choose_default_branch(self) -> str | None:
-        branches = [wish.name.removeprefix(HEADS) for wish in self._wishes if wish.name.startswith(HEADS)]
-        current = self._repository.refs.head().branch
-        if current in branches:
-            return current
-        return branches[0] if branches else None
-
-    def _set_known(self, name: str, ref: Ref | None) -> None:
-        if ref is None:
-            self._known.pop(name, None)
-        else:
-            self._known[name] = ref
-
-    def _learn(self, error: Conflict) -> None:
-        """Take the current values of the refs out of a `stale-head`; raises where a lease does not hold."""
-        if self._options.lease:
-            raise Conflict(
-                error.code,
-                error.message,
-                hint="somebody pushed since you last fetched: look at what with `muse fetch`",
-                details=error.details,
-            )
-        before = dict(self._known)
-        for name, ref in parse_optional_refs(error.details["refs"]).items():
-            self._set_known(name, ref)
-        if self._known == before:
-            raise error
-
-    def _make_updates(self) -> list[RefUpdate]:
-        """Turn the wishes into compare-and-swaps from what is known; raises `not-fast-forward`,
-        `unknown-branch`.
-        """
-        refreshed = False
-        while True:
-            try:
-                return [self._make_update(wish) for wish in self._wishes]
-            except (Conflict, NotFound):
-                if refreshed or self._options.lease:
-                    raise
-            refreshed = True
-            self._refresh()  # what was last seen may have changed since
-            self._watch.switch("plan")
-
-    def _make_update(self, wish: Wish) -> RefUpdate:
-        known = self._known.get(wish.name)
-        old = self._options.expected.get(wish.name, known.target if known else None)
-        force = wish.force or self._options.lease
-        if wish.target is None:
-            if old is None:
-                raise NotFound("unknown-branch", f'"{self._remote}" has no "{wish.name}"')
-            return RefUpdate(wish.name, old, None, Kind.COMMIT, force)
-        target = wish.target
-        if not force and known and known.target != target.target:
-            self._check_fast_forward(wish.name, known, target)
-        return RefUpdate(wish.name, old, target.target, target.kind, force)
-
-    def _check_fast_forward(self, name: str, old: Ref, new: Ref) -> None:
-        if not name.startswith(HEADS):
-            raise Conflict(
-                "already-exists",
-                f'"{self._remote}" has another "{name}"',
-                hint="a tag that is published should stay; `--force` moves it all the same",
-            )
-        graph = self._repository.graph
-        here = self._repository.objects.find_node(old.target) is not None
-        if here and is_ancestor(graph, old.target, new.target):
-            return
-        raise Conflict(
-            "not-fast-forward",
-            f'"{name}" of "{self._remote}" has commits that yours does not descend from '
-            f"(it is at {short_id(old.target)})",
-            hint="`muse pull` brings them; then push again",
-            details={"name": name, "current": old.target.hex()},
-        )
+        self._refs.refresh(self._wishes)
 
     # ---- one attempt
 
     def _attempt(self) -> PushResult:
         self._watch.switch("plan")
-        updates = self._make_updates()
-        moved = [update for update in updates if update.old != update.new or not self._is_known(update)]
+        updates = self._refs.make_updates(self._wishes)
+        moved = [update for update in updates if update.old != update.new or not self._refs.is_there(update)]
         if moved:
             targets = [Ref(update.new, update.kind) for update in moved if update.new is not None]
-            plan = plan_push(self._repository, targets, self._known.values())
+            plan = plan_push(self._repository, targets, self._refs.known.values())
         else:
             plan = Plan([], [], [], set())
         if not self._push_id:
             self._push_id = os.urandom(PUSH_ID_BYTES)
             if not plan.is_empty:
                 self._repository.remotes.set_open_push(self._remote, self._push_id.hex())
-        packed = len(plan.blobs) >= self._limits.stream_max_objects
-        if not plan.is_empty and (self._careful or (packed and self._known)):
+        packed = len(plan.blobs) >= self._refs.limits.stream_max_objects
+        if not plan.is_empty and (self._careful or (packed and self._refs.known)):
             self._watch.switch("ask what is missing")
             plan = self._remove_recorded(plan)
-            packed = len(plan.blobs) >= self._limits.stream_max_objects
+            packed = len(plan.blobs) >= self._refs.limits.stream_max_objects
         blobs: list[Record] = []
         if not packed:
             self._watch.switch("read")
@@ -321,15 +204,11 @@ class _Push:
             blobs = []
         return self._send(updates, plan, blobs)
 
-    def _is_known(self, update: RefUpdate) -> bool:
-        known = self._known.get(update.name)
-        return known is not None and known == Ref(update.new or b"", update.kind)
-
     def _remove_recorded(self, plan: Plan) -> Plan:
         try:
             return remove_recorded(self._hub, self._path, plan, only_blobs=not self._careful)
         except NotFound:
-            if self._create is None:
+            if self._refs.create is None:
                 raise
             return plan  # the repository is still to be made
 
@@ -341,7 +220,7 @@ class _Push:
         for object_id, stored in outgoing.iter_blobs(plan.blobs):
             record = outgoing.prepare(object_id, stored)
             size += record.size_bytes
-            if size >= self._limits.stream_max_size_bytes:
+            if size >= self._refs.limits.stream_max_size_bytes:
                 return [], True
             records.append(record)
         return records, False
@@ -350,8 +229,8 @@ class _Push:
         from muse.remote.upload import Uploader, iter_packs
 
         outgoing = Outgoing(self._repository.objects, plan.had)
-        with Uploader(self._hub, self._path, self._push_id, self._create, self._progress) as uploader:
-            for pack in iter_packs(outgoing, plan.blobs, self._limits):
+        with Uploader(self._hub, self._path, self._push_id, self._refs.create, self._progress) as uploader:
+            for pack in iter_packs(outgoing, plan.blobs, self._refs.limits):
                 uploader.submit(pack)
             done = uploader.finish()
         self._packs += done.packs
@@ -361,7 +240,11 @@ class _Push:
         self._watch.switch("send")
         counts = {"S": len(plan.metadata), "O": len(blobs), "C": len(plan.commits)}
         header = PushHeader(
-            self._push_id, updates, self._create, CLIENT_NAME, {name: n for name, n in counts.items() if n}
+            self._push_id,
+            updates,
+            self._refs.create,
+            CLIENT_NAME,
+            {name: n for name, n in counts.items() if n},
         )
 
         def make_frames() -> Iterator[bytes]:
@@ -382,7 +265,7 @@ class _Push:
     def _finish(self, receipt: PushResult) -> None:
         """Check the receipt and remember what it says, in one transaction."""
         self._watch.switch("remember")
-        self._note_landed(receipt)
+        self._refs.note_landed(receipt)
         wrong = [wish.name for wish in self._wishes if not self._is_as_wished(receipt, wish)]
         if wrong:
             raise RemoteFailure(
@@ -391,17 +274,4 @@ class _Push:
                 hint="`muse fetch` shows what the remote has",
                 details={"refs": wrong},
             )
-        repository, remote = self._repository, self._remote
-        objects = repository.objects
-        after = {
-            name: ref
-            for name, ref in self._known.items()
-            if ref == self._tracked.get(name) or objects.has(ref.kind, ref.target)
-        }
-        was_open = repository.remotes.get_open_push(remote) is not None
-        if after != self._tracked or was_open or load_limits(repository, remote) != receipt.limits:
-            with repository.transaction() as transaction:
-                save_tracking_refs(transaction, remote, self._tracked, after)
-                save_limits(repository, remote, receipt.limits, transaction)
-                if was_open:
-                    repository.remotes.set_open_push(remote, None, transaction)
+        self._refs.save(receipt)
