@@ -96,13 +96,18 @@ class Create(NamedTuple):
 
 
 class PushHeader(NamedTuple):
-    """H of a push. `counts` by frame type are for progress only."""
+    """H of a push. `counts` by frame type and `size_bytes` of the blobs let the hub refuse what has no room.
+
+    `checked` says that the client has asked what is missing of all that its refs reach.
+    """
 
     push_id: bytes
     updates: list[RefUpdate]
     create: Create | None = None
     client: str = ""
     counts: Mapping[str, int] = {}
+    size_bytes: int = 0
+    checked: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -112,6 +117,8 @@ class PushHeader(NamedTuple):
             "create": self.create.to_json() if self.create else None,
             "updates": [update.to_json() for update in self.updates],
             "counts": dict(self.counts),
+            "size_bytes": self.size_bytes,
+            "checked": self.checked,
         }
 
 

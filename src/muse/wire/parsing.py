@@ -139,6 +139,8 @@ def parse_push_header(data: dict[str, Any]) -> PushHeader:
         create=_parse_create(fields),
         client=fields.text("client", "")[:200],
         counts=_parse_counts(fields, required=False),
+        size_bytes=fields.number("size_bytes", 0),
+        checked=fields.flag("checked", False),
     )
 
 

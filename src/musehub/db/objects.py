@@ -14,12 +14,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from muse.objects.ids import Kind
 from muse.packs.record import Record
 from musehub.db.bulk import find_present, ids_relation, insert_ignore
+from musehub.db.state import Totals
 from musehub.db.tables import blobs, packs, records
 
 MAX_CHAIN = 64
 """Longest chain of bases that is accepted; see docs/formats/wire.md."""
 
-RECORD_COLUMNS = ("repository_id", "kind", "id", "encoding", "raw_size", "base", "payload", "push_id")
+RECORD_COLUMNS = (
+    "repository_id",
+    "kind",
+    "id",
+    "encoding",
+    "raw_size",
+    "base",
+    "payload",
+    "push_id",
+    "recorded_at",
+)
 BLOB_COLUMNS = ("repository_id", "id", "pack_id", "offset", "stored_size", "raw_size", "encoding", "base")
 
 
@@ -121,18 +132,35 @@ async def find_positions(
 
 
 async def insert_records(
-    conn: AsyncConnection, repository_id: int, push_id: bytes, rows: Sequence[tuple[bytes, Record]]
-) -> None:
-    """Record objects in this order; those that are recorded already stay as they are."""
-    await insert_ignore(
-        conn,
-        records,
-        RECORD_COLUMNS,
-        [
-            (repository_id, r.kind, object_id, r.encoding, r.raw_size, r.base, bytes(r.payload), push_id)
-            for object_id, r in rows
-        ],
+    conn: AsyncConnection,
+    repository_id: int,
+    push_id: bytes,
+    rows: Sequence[tuple[bytes, Record]],
+    micros: int,
+) -> Totals:
+    """Record objects in this order; those that are recorded already stay as they are.
+
+    Returns how many were new and the bytes of their payloads; the caller has locked the repository.
+    """
+    values = [
+        (repository_id, r.kind, object_id, r.encoding, r.raw_size, r.base, bytes(r.payload), push_id, micros)
+        for object_id, r in rows
+    ]
+    count = await insert_ignore(conn, records, RECORD_COLUMNS, values)
+    if count == len(values):
+        return Totals(sum(len(value[6]) for value in values), count)
+    if count == 0:
+        return Totals(0, 0)
+    # Some were there: under the lock, those that were not are the last ones of this repository.
+    newest = (
+        sa.select(records.c.payload)
+        .where(records.c.repository_id == repository_id)
+        .order_by(records.c.position.desc())
+        .limit(count)
+        .subquery()
     )
+    size = await conn.scalar(sa.select(sa.func.sum(sa.func.length(newest.c.payload))))
+    return Totals(int(size or 0), count)
 
 
 async def find_pack(conn: AsyncConnection, repository_id: int, digest: bytes) -> PackRow | None:
@@ -175,9 +203,9 @@ async def insert_pack(
     object_count: int,
     push_id: bytes,
     micros: int,
-) -> int:
-    """Record a pack unless it is; returns its id."""
-    await insert_ignore(
+) -> tuple[int, bool]:
+    """Record a pack unless it is; returns its id and whether it was new."""
+    count = await insert_ignore(
         conn,
         packs,
         ("repository_id", "digest", "size_bytes", "object_count", "created_at", "push_id"),
@@ -185,7 +213,7 @@ async def insert_pack(
     )
     pack = await find_pack(conn, repository_id, digest)
     assert pack is not None
-    return pack.id
+    return pack.id, count > 0
 
 
 async def insert_blobs(conn: AsyncConnection, repository_id: int, rows: Iterable[BlobRow]) -> int:

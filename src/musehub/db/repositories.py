@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from musehub.db.tables import (
-    collaborators,
-    metadata,
-    repositories,
-    users,
-    webhook_attempts,
-    webhook_deliveries,
-)
+from musehub.db.tables import collaborators, repositories, users
+
+ID_BITS = 48
 
 
 class RepositoryRow(NamedTuple):
@@ -32,6 +28,15 @@ class RepositoryRow(NamedTuple):
     updated_at: datetime
     pushed_at: datetime | None
     role: str | None
+    signatures: str = "none"
+    is_incomplete: bool = False
+    gc_epoch: int = 0
+    stored_bytes: int = 0
+    stored_objects: int = 0
+    quota_bytes: int | None = None
+    quota_objects: int | None = None
+    owner_quota_bytes: int | None = None
+    owner_quota_objects: int | None = None
 
     @property
     def full_name(self) -> str:
@@ -62,6 +67,15 @@ def _columns(user_id: int | None) -> tuple[Any, ...]:
         c.updated_at,
         c.pushed_at,
         role.label("role"),
+        c.signatures,
+        c.is_incomplete,
+        c.gc_epoch,
+        c.stored_bytes,
+        c.stored_objects,
+        c.quota_bytes,
+        c.quota_objects,
+        users.c.quota_bytes.label("owner_quota_bytes"),
+        users.c.quota_objects.label("owner_quota_objects"),
     )
 
 
@@ -82,6 +96,13 @@ async def find_owner_and_repository(
     if row is None:
         return None, None
     return row.owner_id, RepositoryRow(*row) if row.id is not None else None
+
+
+async def find_repository(conn: AsyncConnection, repository_id: int) -> RepositoryRow | None:
+    """A repository by its id, as a stranger sees it."""
+    query = sa.select(*_columns(None)).join_from(repositories, users, users.c.id == repositories.c.owner_id)
+    row = (await conn.execute(query.where(repositories.c.id == repository_id))).first()
+    return RepositoryRow(*row) if row is not None else None
 
 
 async def list_repositories(
@@ -132,9 +153,13 @@ async def insert_repository(
     default_branch: str,
     now: datetime,
 ) -> int:
-    """Returns the new id; an IntegrityError says that the name is taken."""
+    """Returns the new id; an IntegrityError says that the name is taken.
+
+    The id is random: one that was used before would give what is left of a deleted repository to another.
+    """
     result = await conn.execute(
         repositories.insert().values(
+            id=1 + secrets.randbits(ID_BITS),
             owner_id=owner_id,
             name=name,
             visibility=visibility,
@@ -160,16 +185,6 @@ async def lock_repository(conn: AsyncConnection, repository_id: int) -> str | No
 
 async def update_repository(conn: AsyncConnection, repository_id: int, values: dict[str, Any]) -> None:
     await conn.execute(repositories.update().where(repositories.c.id == repository_id).values(**values))
-
-
-async def delete_repository(conn: AsyncConnection, repository_id: int) -> None:
-    """Remove the repository and every row that belongs to it, tokens for it alone included."""
-    sent = sa.select(webhook_deliveries.c.id).where(webhook_deliveries.c.repository_id == repository_id)
-    await conn.execute(webhook_attempts.delete().where(webhook_attempts.c.delivery_id.in_(sent)))
-    for table in metadata.tables.values():
-        if "repository_id" in table.c:
-            await conn.execute(table.delete().where(table.c.repository_id == repository_id))
-    await conn.execute(repositories.delete().where(repositories.c.id == repository_id))
 
 
 async def list_collaborators(conn: AsyncConnection, repository_id: int) -> list[CollaboratorRow]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from muse.errors import Conflict, MuseError, NotFound
+from muse.errors import Conflict, InvalidData, MuseError, NotFound
 from muse.wire.messages import Create, Limits, PushHeader, Ref, RefUpdate, refs_to_json
 from musehub.accounts.actor import Actor
 from musehub.accounts.permissions import Action, decide, not_found
@@ -101,6 +101,17 @@ def is_in_place(update: RefUpdate, current: Ref | None) -> bool:
 def is_up_to_date(header: PushHeader, refs: Mapping[str, Ref]) -> bool:
     """Whether every ref has the value that it should get."""
     return all(is_in_place(update, refs.get(update.name)) for update in header.updates)
+
+
+def check_complete(repository: RepositoryRow, header: PushHeader) -> None:
+    """Where objects are known to be missing, have the client ask for all it has: it may bring them back."""
+    if repository.is_incomplete and not header.checked:
+        raise InvalidData(
+            "missing-objects",
+            "a check found objects missing on the hub",
+            hint="push again with a client that brings them back",
+            details={"incomplete": True},
+        )
 
 
 def check_heads(updates: Sequence[RefUpdate], refs: Mapping[str, Ref]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -92,3 +93,33 @@ class Ledger:
             yield
         finally:
             self._receiving.discard(key)
+
+
+class InFlight:
+    """Packs that have an address and are not confirmed yet, by repository; of one hub process.
+
+    Only lets a quota refuse early: what counts is checked again when a pack is recorded.
+    """
+
+    def __init__(self, ttl_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._ttl_s = ttl_s
+        self._clock = clock
+        self._packs: dict[int, dict[bytes, tuple[float, int]]] = {}
+
+    def of(self, repository_id: int, besides: bytes) -> int:
+        """Bytes under way to a repository, the pack `besides` left out."""
+        packs = self._packs.get(repository_id, {})
+        oldest = self._clock() - self._ttl_s
+        for digest in [digest for digest, (since, _size) in packs.items() if since < oldest]:
+            del packs[digest]
+        return sum(size for digest, (_since, size) in packs.items() if digest != besides)
+
+    def add(self, repository_id: int, digest: bytes, size_bytes: int) -> None:
+        self._packs.setdefault(repository_id, {})[digest] = (self._clock(), size_bytes)
+
+    def remove(self, repository_id: int, digest: bytes) -> None:
+        packs = self._packs.get(repository_id)
+        if packs is not None:
+            packs.pop(digest, None)
+            if not packs:
+                del self._packs[repository_id]

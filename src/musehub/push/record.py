@@ -8,10 +8,9 @@ the store before that transaction begins.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from typing import Any
 
-from muse.errors import InvalidData, LimitReached
+from muse.errors import LimitReached
 from muse.objects.ids import Kind
 from muse.packs.pack import PackWriter
 from muse.packs.record import Record
@@ -26,10 +25,15 @@ from musehub.db.objects import (
     insert_records,
 )
 from musehub.db.pushes import begin_push
+from musehub.db.repositories import RepositoryRow
+from musehub.db.state import Totals
+from musehub.push.absent import missing_objects
 from musehub.push.commits import commit_row, parent_rows
-from musehub.push.decode import Batch, Known
+from musehub.push.decode import Batch, Known, bases_of
+from musehub.push.room import begin_recording, end_recording, keep_pack
 from musehub.push.timeline import CLOSURE, RECORD, STORE, Timeline
 from musehub.repos.decoder import Decoder
+from musehub.settings import Settings
 from musehub.storage.port import Store, pack_key
 
 FLUSH_BYTES = 4 << 20
@@ -49,20 +53,23 @@ class Recorder:
         store: Store,
         clock: Clock,
         timeline: Timeline,
+        settings: Settings,
         *,
-        repository_id: int,
+        repository: RepositoryRow,
         push_id: bytes,
         user_id: int,
-        max_blob_bytes: int,
     ) -> None:
         self._database = database
         self._store = store
         self._clock = clock
         self._timeline = timeline
-        self._repository_id = repository_id
+        self._settings = settings
+        self._repository = repository
+        self._repository_id = repository.id
+        self._epoch = repository.gc_epoch
         self._push_id = push_id
         self._user_id = user_id
-        self._max_blob_bytes = max_blob_bytes
+        self._max_blob_bytes = settings.stream_max_size_bytes + settings.frame_max_bytes
         self._started_at = clock()
         self._begun = False
         self._blob_bytes = 0
@@ -120,23 +127,35 @@ class Recorder:
             return
         with self._timeline.phase(RECORD):
             async with self._database.transaction("record batch") as conn:
+                state = await begin_recording(
+                    conn, self._repository, self._epoch, lambda: self._relied_on(pack)
+                )
                 await self._begin(conn)
+                now = self._clock()
+                added = Totals(0, 0)
                 if pack is not None:
                     digest, size_bytes, rows = pack
-                    pack_id = await insert_pack(
+                    await keep_pack(conn, self._repository_id, digest, now)
+                    pack_id, is_new = await insert_pack(
                         conn,
                         self._repository_id,
                         digest,
                         size_bytes,
                         len(rows),
                         self._push_id,
-                        to_micros(self._clock()),
+                        to_micros(now),
                     )
-                    await insert_blobs(
+                    blobs = await insert_blobs(
                         conn, self._repository_id, [row._replace(pack_id=pack_id) for row in rows]
                     )
-                await insert_records(conn, self._repository_id, self._push_id, self._records)
+                    added = Totals(size_bytes if is_new else 0, blobs)
+                records = await insert_records(
+                    conn, self._repository_id, self._push_id, self._records, to_micros(now)
+                )
                 await insert_commits(conn, self._commit_rows, self._parent_rows)
+                added = Totals(added.bytes + records.bytes, added.objects + records.objects)
+                await end_recording(conn, self._settings, state, added)
+        self._epoch = state.gc_epoch
         self._begun = True
         self._records.clear()
         self._blobs.clear()
@@ -148,6 +167,19 @@ class Recorder:
             for ids in self.known.values():
                 ids.clear()
             self._generations.clear()
+
+    def _relied_on(self, pack: tuple[bytes, int, list[BlobRow]] | None) -> Known:
+        """What this push found recorded, or recorded itself, and does not bring now."""
+        brought: Known = {kind: set() for kind in Kind}
+        for object_id, record in self._records:
+            brought[Kind(record.kind)].add(object_id)
+        relied = {kind: set(ids) for kind, ids in self.known.items()}
+        for kind in Kind:
+            relied[kind] |= bases_of([record for _id, record in self._records if record.kind == kind])
+        if pack is not None:
+            brought[Kind.BLOB] = {row.id for row in pack[2]}
+            relied[Kind.BLOB].update(row.base for row in pack[2] if row.base is not None)
+        return {kind: ids - brought[kind] for kind, ids in relied.items() if ids - brought[kind]}
 
     async def _begin(self, conn: Any) -> None:
         if not self._begun:
@@ -210,16 +242,3 @@ def _seal(blobs: list[tuple[bytes, Record]]) -> tuple[bytes, list[bytes | memory
         writer.add(object_id, record)
     digest, parts = writer.seal()
     return digest, parts, rows
-
-
-def missing_objects(missing: Iterable[tuple[Kind, bytes]], *, retry: bool = False) -> InvalidData:
-    """The `missing-objects` error of docs/formats/wire.md."""
-    listed = list(missing)
-    some = [{"kind": kind.name.lower(), "id": object_id.hex()} for kind, object_id in listed[:20]]
-    return InvalidData(
-        "missing-objects",
-        f"named but neither sent nor stored: {len(listed)}, such as {some[0]['kind']} {some[0]['id']}",
-        hint="push again; `muse fsck` tells whether the local repository is complete",
-        retry=retry,
-        details={"missing": some, "count": len(listed)},
-    )

@@ -25,11 +25,13 @@ from musehub.db.objects import (
     load_blob_chains,
 )
 from musehub.db.pushes import DONE, begin_push, finish_push, lock_push
+from musehub.db.state import Totals
 from musehub.db.transaction import Meter, metered
+from musehub.push.absent import missing_objects
 from musehub.push.heads import open_standing
 from musehub.push.ledger import Uploads
 from musehub.push.parts import drop_unusable, finish_parts, open_parts
-from musehub.push.record import missing_objects
+from musehub.push.room import begin_recording, check_room, end_recording, keep_pack
 from musehub.push.service import PushService
 from musehub.push.timeline import CLOSURE, DECODE, HEADS, RECORD, STORE, WAIT, Timeline
 from musehub.repos.access import get_repository
@@ -69,9 +71,13 @@ async def presign_pack(
         now=service.clock(),
     )
     repository_id = standing.repository.id
+    in_flight = service.in_flight.of(repository_id, request.digest)
     async with service.database.read("find pack") as conn:
         if await find_pack(conn, repository_id, request.digest) is not None:
             return PresignAnswer(stored=True, uploaded=True, request=None)
+        added = Totals(request.size_bytes + in_flight, 1)
+        await check_room(conn, service.settings, standing.repository, added)
+    service.in_flight.add(repository_id, request.digest, request.size_bytes)
     key = pack_key(repository_id, request.digest)
     lying = await service.store.head(key)
     if lying is not None and lying.size_bytes == request.size_bytes:
@@ -98,6 +104,8 @@ async def confirm_pack(
             async with service.database.read("find pack") as conn:
                 repository = await get_repository(conn, actor, Action.WRITE, owner, name)
                 known = await find_pack(conn, repository.id, request.digest)
+            # Known or refused, it is not under way any more.
+            service.in_flight.remove(repository.id, request.digest)
         key = pack_key(repository.id, request.digest)
         if known is not None:
             if request.upload is not None:
@@ -110,7 +118,7 @@ async def confirm_pack(
                 with timeline.phase(STORE):
                     part_size = service.settings.store_put_max_bytes
                     await finish_parts(service.store, key, request, part_size)
-            objects = await _verify(service, repository.id, request, timeline)
+            objects, outside = await _verify(service, repository.id, request, timeline)
         except InvalidData as error:
             await drop_unusable(service.store, key, error)
             raise
@@ -121,7 +129,11 @@ async def confirm_pack(
             rows = await asyncio.to_thread(_blob_rows, objects)
             now = service.clock()
             async with service.database.transaction("record pack") as conn:
-                pack_id = await insert_pack(
+                state = await begin_recording(
+                    conn, repository, repository.gc_epoch, lambda: {Kind.BLOB: outside}
+                )
+                await keep_pack(conn, repository.id, request.digest, now)
+                pack_id, is_new = await insert_pack(
                     conn,
                     repository.id,
                     request.digest,
@@ -130,8 +142,12 @@ async def confirm_pack(
                     request.push_id,
                     to_micros(now),
                 )
-                await insert_blobs(conn, repository.id, [row._replace(pack_id=pack_id) for row in rows])
+                blobs = await insert_blobs(
+                    conn, repository.id, [row._replace(pack_id=pack_id) for row in rows]
+                )
                 await begin_push(conn, repository.id, request.push_id, actor.user_id, now)
+                added = Totals(request.size_bytes if is_new else 0, blobs)
+                await end_recording(conn, service.settings, state, added)
     await _note_upload(service, repository.id, request, len(objects), timeline, meter, store_meter)
     raw_bytes = sum(packed.raw_size for packed in objects)
     return ConfirmResult(request.digest, len(objects), request.size_bytes, raw_bytes, stored=False)
@@ -172,7 +188,8 @@ async def find_missing(
 
 async def _verify(
     service: PushService, repository_id: int, request: ConfirmRequest, timeline: Timeline
-) -> list[PackedObject]:
+) -> tuple[list[PackedObject], list[bytes]]:
+    """What the pack holds, and the bases outside of it that it stands on."""
     key = pack_key(repository_id, request.digest)
     with timeline.phase(STORE):
         opening = service.store.open(key)
@@ -196,7 +213,8 @@ async def _verify(
 
         limit = service.settings.object_max_bytes
         with timeline.phase(DECODE):
-            return await asyncio.to_thread(_verify_objects, view, decoder, reader, wait, limit, timeline)
+            found = await asyncio.to_thread(_verify_objects, view, decoder, reader, wait, limit, timeline)
+        return found, sorted(outside)
     finally:
         await opening.__aexit__(None, None, None)
 

@@ -1,0 +1,120 @@
+"""The frame of every transaction that records objects: lock, is all still there, is there room.
+
+docs/decisions/0010-collecting-beside-pushes.md says why this makes clean-up safe beside running pushes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from muse.errors import LimitReached, NotFound
+from muse.objects.ids import Kind
+from musehub.db.objects import find_present_objects
+from musehub.db.repositories import RepositoryRow
+from musehub.db.state import (
+    RepositoryState,
+    Totals,
+    add_to_totals,
+    load_owner_totals,
+    load_state,
+    note_healed,
+    take_back_pack,
+)
+from musehub.push.absent import missing_objects
+from musehub.settings import Settings
+
+
+async def begin_recording(
+    conn: AsyncConnection,
+    repository: RepositoryRow,
+    epoch: int,
+    relied_on: Callable[[], Mapping[Kind, Collection[bytes]]],
+) -> RepositoryState:
+    """Lock the repository; if something was removed since `epoch`, look again for what was found then.
+
+    Raises `repository-not-found`, `missing-objects` with `retry`.
+    """
+    state = await load_state(conn, repository.id, lock=True)
+    if state is None:
+        raise NotFound("repository-not-found", f'the repository "{repository.full_name}" was deleted')
+    if state.gc_epoch != epoch:
+        for kind, ids in relied_on().items():
+            absent = set(ids) - await find_present_objects(conn, repository.id, kind, ids)
+            if absent:
+                raise missing_objects(((kind, object_id) for object_id in sorted(absent)), retry=True)
+    return state
+
+
+async def end_recording(
+    conn: AsyncConnection, settings: Settings, state: RepositoryState, added: Totals
+) -> None:
+    """Add what was recorded to the totals; raises `quota-exceeded`, and nothing of it is kept then."""
+    await check_room(conn, settings, state, added, lock=True)
+    await add_to_totals(conn, state.id, added.bytes, added.objects)
+    if state.is_incomplete and added.objects:
+        await note_healed(conn, state.id)
+
+
+async def keep_pack(conn: AsyncConnection, repository_id: int, digest: bytes, now: datetime) -> None:
+    """Make sure that nobody deletes a pack that is about to be recorded; raises `pack-not-found`, `retry`."""
+    if not await take_back_pack(conn, repository_id, digest, now):
+        raise NotFound(
+            "pack-not-found",
+            "a clean-up is deleting this very pack from the store",
+            hint="send it again in a moment",
+            retry=True,
+            details={"retry_after_s": 2},
+        )
+
+
+async def check_room(
+    conn: AsyncConnection,
+    settings: Settings,
+    state: RepositoryState | RepositoryRow,
+    added: Totals,
+    *,
+    lock: bool = False,
+) -> None:
+    """Raise `quota-exceeded` if that much more does not fit into the repository or its owner's share."""
+    if added.bytes <= 0 and added.objects <= 0:
+        return
+    limits = Totals(
+        _limit(state.quota_bytes, settings.quota_repository_bytes),
+        _limit(state.quota_objects, settings.quota_repository_objects),
+    )
+    _check("the repository", limits, Totals(state.stored_bytes, state.stored_objects), added)
+    limits = Totals(
+        _limit(state.owner_quota_bytes, settings.quota_user_bytes),
+        _limit(state.owner_quota_objects, settings.quota_user_objects),
+    )
+    if limits.bytes or limits.objects:
+        used = await load_owner_totals(conn, state.owner_id, lock=lock)
+        _check("all repositories of its owner", limits, used, added)
+
+
+def _limit(own: int | None, default: int) -> int:
+    return default if own is None else own
+
+
+def _check(whose: str, limits: Totals, used: Totals, added: Totals) -> None:
+    for unit, limit, held, more in (
+        ("bytes", limits.bytes, used.bytes, added.bytes),
+        ("objects", limits.objects, used.objects, added.objects),
+    ):
+        if limit and more > 0 and held + more > limit:
+            raise LimitReached(
+                "quota-exceeded",
+                f"{whose} may hold {limit} {unit}, has {held}, and this push brings {more} or more",
+                hint="delete branches that are not needed and ask an administrator for `musehub gc`, or for "
+                "more room (`musehub quota set`)",
+                details={
+                    "unit": unit,
+                    "limit": limit,
+                    "used": held,
+                    "needed": more,
+                    "of": "owner" if whose.startswith("all") else "repository",
+                },
+            )
