@@ -12,9 +12,11 @@ from musehub.accounts.service import Accounts
 from musehub.db.engine import Database
 from musehub.db.instants import Clock
 from musehub.settings import Settings
+from musehub.storage.metering import MeteredStore
 
 GivenAccounts = NamedDependency[Accounts]
 GivenActor = NamedDependency[Actor]
 GivenClock = NamedDependency[Clock]
 GivenDatabase = NamedDependency[Database]
 GivenSettings = NamedDependency[Settings]
+GivenStore = NamedDependency[MeteredStore]

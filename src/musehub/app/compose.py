@@ -14,6 +14,7 @@ from musehub.accounts.service import open_accounts
 from musehub.api.auth import auth_controllers, provide_actor
 from musehub.api.health import health, ready
 from musehub.api.openapi import openapi_config
+from musehub.api.repositories import ContentController, RepositoryController
 from musehub.api.users import UserController
 from musehub.app.dispatch import HubApp
 from musehub.app.errors import error_response
@@ -52,7 +53,15 @@ def create_app(
     parts = Parts(hub_database, hub_store, settings, clock)
     worker = Worker(parts, slots=settings.workers)
     app = Litestar(
-        route_handlers=[health, ready, *auth_controllers(), UserController, web_router()],
+        route_handlers=[
+            health,
+            ready,
+            *auth_controllers(),
+            UserController,
+            RepositoryController,
+            ContentController,
+            web_router(),
+        ],
         dependencies={
             "settings": _given(settings),
             "database": _given(hub_database),
