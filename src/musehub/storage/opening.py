@@ -49,6 +49,8 @@ def _open_s3(settings: Settings) -> Store:
         settings.store_access_key,
         settings.store_secret_key,
         put_max_bytes=settings.store_put_max_bytes,
+        idle_timeout_s=settings.store_idle_timeout_s,
+        retry_timeout_s=settings.store_retry_timeout_s,
     )
 
 
