@@ -153,6 +153,9 @@ class SeaweedFS:
                     "-s3",
                     f"-s3.port={s3}",
                     "-s3.config=s3.json",
+                    # These have ports of their own that only one server of a machine could have.
+                    "-s3.port.iceberg=0",
+                    "-s3.port.lance=0",
                     "-volume.max=50",
                     "-master.volumeSizeLimitMB=512",
                     "-master.telemetry=false",
