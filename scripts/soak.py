@@ -1,0 +1,100 @@
+"""Play scenes of injected faults for a long time, on real servers: `make soak`.
+
+SOAK_SCENES (1500) scenes at most, SOAK_SECONDS (no limit), SOAK_JOBS (2) processes, SOAK_SEED (printed). The first
+scenes are every fault at every step, the rest is random. `--table` writes docs/reliability.md from what happened.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.faults.hubcheck import check_hub  # noqa: E402
+from tests.faults.play import Lost, Played, play  # noqa: E402
+from tests.faults.scenes import Scene, iter_scenes  # noqa: E402
+from tests.faults.stage import open_stages  # noqa: E402
+from tests.faults.table import reliability_page  # noqa: E402
+
+Result = tuple[list[Played], list[str]]
+
+
+def work(scenes: list[Scene], deadline: float) -> Result:
+    """Play scenes one after another on stages of this process."""
+    os.environ["HOME"] = tempfile.mkdtemp(prefix="muse-soak-home-")
+    folder = Path(tempfile.mkdtemp(prefix="muse-soak-"))
+    folder.chmod(0o755)
+    played: list[Played] = []
+    failures: list[str] = []
+    try:
+        with open_stages(folder) as open_stage:
+            for number, scene in enumerate(scenes):
+                if time.monotonic() > deadline:
+                    break
+                try:
+                    played.append(play(open_stage(scene.stage), scene, folder / f"scene-{number}"))
+                except (Lost, OSError, AssertionError) as error:
+                    failures.append(f"{scene}: {error}")
+                    print(f"FAILED {scene}: {error}", flush=True)
+                else:
+                    print(f"{played[-1].seconds:6.2f} s  {played[-1].outcome:18} {scene}", flush=True)
+            for kind in {scene.stage for scene in scenes}:
+                failures += check_hub(open_stage(kind))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(os.environ["HOME"], ignore_errors=True)
+    return played, failures
+
+
+def results(scenes: list[Scene], jobs: int, deadline: float) -> Iterator[Result]:
+    if jobs == 1:
+        yield work(scenes, deadline)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        running = [pool.submit(work, scenes[job::jobs], deadline) for job in range(jobs)]
+        for future in as_completed(running):
+            yield future.result()
+
+
+def main(arguments: list[str]) -> int:
+    seed = int(os.environ.get("SOAK_SEED") or random.randrange(1_000_000))
+    count = int(os.environ.get("SOAK_SCENES") or 1500)
+    seconds = float(os.environ.get("SOAK_SECONDS") or 1e9)
+    jobs = int(os.environ.get("SOAK_JOBS") or 2)
+    scenes = list(iter_scenes(seed, count))[:count]
+    random.Random(seed).shuffle(scenes)
+    print(f"seed {seed}: {len(scenes)} scenes in {jobs} processes", flush=True)
+    started = time.monotonic()
+    played: list[Played] = []
+    failures: list[str] = []
+    for some, wrong in results(scenes, jobs, started + seconds):
+        played += some
+        failures += wrong
+    took_s = time.monotonic() - started
+    outcomes = Counter(one.outcome for one in played)
+    dear: dict[str, list[float]] = defaultdict(list)
+    for one in played:
+        dear[one.scene.strikes[0].fault].append(one.seconds)
+    for fault, times in sorted(dear.items()):
+        print(f"  {fault:18} {len(times):5} scenes, {sum(times) / len(times):.2f} s each")
+    shown = ", ".join(f"{number} {outcome}" for outcome, number in outcomes.most_common())
+    print(f"{len(played)} scenes in {took_s:.0f} s with seed {seed}: {shown}; {len(failures)} lost")
+    if "--table" in arguments and not failures:
+        (ROOT / "docs" / "reliability.md").write_text(reliability_page(played, seed), encoding="utf-8")
+        print("docs/reliability.md written")
+    print("soak: ok" if not failures else "soak: FAILED\n" + "\n".join(failures))
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,269 @@
+"""What scenes are played on: a hub, its servers, and a proxy on every way between them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+from urllib.parse import urlsplit
+
+from tests.faulty_proxy import FaultyProxy
+from tests.histories import commit_files, commit_random, make_repository
+from tests.hub_process import HubProcess
+from tests.musehub.postgresql import PROVIDED as PROVIDED_POSTGRESQL
+from tests.musehub.postgresql import PostgreSQL
+from tests.musehub.seaweedfs import PROVIDED as PROVIDED_S3
+from tests.musehub.seaweedfs import SeaweedFS
+
+from muse.remote.address import Origin
+from musehub.db import migrate
+from musehub.db.engine import open_database
+from musehub.settings import Settings, load_settings
+
+SERVERS, EMBEDDED = "servers", "embedded"
+PACK_BYTES = 32 << 10
+IDLE_S = 1.0
+LIMITS = {
+    "stream_max_objects": 10,
+    "stream_max_size_bytes": 60_000,
+    "pack_max_bytes": PACK_BYTES + (64 << 10),
+    "heartbeat_s": 0.3,
+    "push_idle_timeout_s": IDLE_S,
+}
+"""A history of a few dozen files takes several packs, and silence ends soon."""
+PACKS, SMALL = "packs", "small"
+
+
+class Stage:
+    """A running hub that can be killed and brought back. `ways` are the proxies by the names that steps use."""
+
+    kind = EMBEDDED
+
+    def __init__(self, folder: Path, **settings: object) -> None:
+        self.folder = folder
+        self.settings: dict[str, object] = {**LIMITS, **settings}
+        self.hub = HubProcess(folder / "hub", **self.settings)
+        hub = FaultyProxy(self.hub.origin)
+        self.ways: dict[str, FaultyProxy] = {"hub": hub, "store": hub}
+        self._lock = threading.RLock()
+        self._hub_runs = True
+        self._templates: dict[str, Path] = {}
+
+    @property
+    def address(self) -> Origin:
+        """Where clients find the hub."""
+        return self.ways["hub"].origin
+
+    def load_settings(self) -> Settings:
+        """The settings of the hub, for looking behind its back."""
+        return load_settings({"data_dir": self.folder / "hub" / "data", **self.settings}, environ={})
+
+    # ---- what may happen; each may be called from any thread
+
+    def kill_hub(self, *, back: bool) -> None:
+        with self._lock:
+            self._hub_runs = False
+            self.hub.kill()
+            if back:
+                self.heal()
+
+    def heal(self) -> None:
+        """Bring back what was killed."""
+        with self._lock:
+            if not self._hub_runs:
+                self.hub.start()
+                self._hub_runs = True
+
+    def reset(self) -> None:
+        for proxy in self.ways.values():
+            proxy.reset()
+
+    def close(self) -> None:
+        for proxy in self.ways.values():
+            proxy.close()
+        self.hub.kill()
+
+    # ---- what is pushed
+
+    def copy_template(self, shape: str, folder: Path) -> None:
+        """Make a local repository that always holds the same history of a shape."""
+        if shape not in self._templates:
+            path = self.folder / f"template-{shape}"
+            with make_repository(path) as repository:
+                rng = Random(shape)
+                if shape == PACKS:
+                    for number in range(3):
+                        files = {f"noise/{number}/{name}": rng.randbytes(4400) for name in range(14)}
+                        commit_files(repository, files)
+                    commit_random(repository, rng, commits=2, files=2)
+                else:
+                    commit_random(repository, rng, commits=2, files=3, size=2000)
+            self._templates[shape] = path
+        shutil.copytree(self._templates[shape], folder)
+
+
+class ServerStage(Stage):
+    """The same with PostgreSQL and an S3 store of its own."""
+
+    kind = SERVERS
+
+    def __init__(self, folder: Path, **settings: object) -> None:
+        with _unset(PROVIDED_POSTGRESQL), _unset(PROVIDED_S3):
+            self._postgresql = PostgreSQL(folder / "pg")
+            self._seaweedfs = SeaweedFS(folder / "s3")
+        self._postgresql_runs = self._seaweedfs_runs = True
+        store = urlsplit(self._seaweedfs.endpoint)
+        origin = Origin("http", store.hostname or "", store.port or 0)
+        store_proxy, back_proxy = FaultyProxy(origin), FaultyProxy(origin)
+        bucket = self._seaweedfs.create_bucket().partition("?")[0]
+        try:
+            self._open(folder, bucket, store_proxy, back_proxy, settings)
+        except BaseException:
+            self._seaweedfs.stop()
+            self._postgresql.stop()
+            raise
+
+    def _open(
+        self,
+        folder: Path,
+        bucket: str,
+        store_proxy: FaultyProxy,
+        back_proxy: FaultyProxy,
+        settings: dict[str, object],
+    ) -> None:
+        super().__init__(
+            folder,
+            database_url=asyncio.run(self._make_database(folder)),
+            store_url=f"{bucket}?endpoint={back_proxy.origin}&public_endpoint={store_proxy.origin}",
+            store_access_key=self._seaweedfs.keys[0],
+            store_secret_key=self._seaweedfs.keys[1],
+            store_idle_timeout_s=1,
+            store_retry_timeout_s=2,
+            database_acquire_timeout_s=2,
+            **settings,
+        )
+        self.ways |= {"store": store_proxy, "behind": back_proxy}
+
+    async def _make_database(self, folder: Path) -> str:
+        url = self._postgresql.url(await self._postgresql.create_database())
+        database = open_database(load_settings({"data_dir": folder, "database_url": url}, environ={}))
+        await migrate.upgrade(database)
+        await database.close()
+        return url
+
+    def kill_postgresql(self, *, back: bool) -> None:
+        with self._lock:
+            self._postgresql_runs = False
+            _kill_family(self._postgresql._server.get_pid())
+            if back:
+                self.heal()
+
+    def terminate_backends(self) -> None:
+        """End the hub's connections as an administrator would."""
+        with self._lock:
+            statement = (
+                "DO $$ BEGIN PERFORM pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name = 'musehub'; END $$"
+            )
+            asyncio.run(self._postgresql._run(self._postgresql.admin_url, statement))
+
+    def stop_store(self, *, back: bool) -> None:
+        with self._lock:
+            self._seaweedfs_runs = False
+            self._seaweedfs.stop()
+            self.ways["store"].disconnect()
+            self.ways["behind"].disconnect()
+            if back:
+                self.heal()
+
+    def heal(self) -> None:
+        with self._lock:
+            if not self._postgresql_runs:
+                self._postgresql._server.ensure_postgres_running()
+                self._postgresql_runs = True
+            if not self._seaweedfs_runs:
+                self._seaweedfs.start()
+                self._seaweedfs_runs = True
+            super().heal()
+
+    def close(self) -> None:
+        super().close()
+        self.heal_servers_only()
+        self._seaweedfs.stop()
+        self._postgresql.stop()
+
+    def heal_servers_only(self) -> None:
+        self._hub_runs = True
+        self.heal()
+
+
+def _kill_family(pid: int) -> None:
+    """SIGKILL a process and its children, and wait until none of them runs."""
+    family = [pid, *_children(pid)]
+    for one in family:
+        try:
+            os.kill(one, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    while any(_runs(one) for one in family):
+        time.sleep(0.005)
+
+
+def _children(pid: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == pid:
+                    found.append(int(entry.name))
+            except (OSError, ValueError, IndexError):
+                continue
+    return found
+
+
+def _runs(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return False
+    return state not in ("Z", "X")
+
+
+@contextmanager
+def _unset(name: str) -> Iterator[None]:
+    """What somebody provides may not be killed."""
+    value = os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        if value is not None:
+            os.environ[name] = value
+
+
+OpenStage = Callable[[str], Stage]
+"""Returns the stage of a kind; opened when it is first asked for."""
+
+
+@contextmanager
+def open_stages(folder: Path) -> Iterator[OpenStage]:
+    stages: dict[str, Stage] = {}
+
+    def get(kind: str) -> Stage:
+        if kind not in stages:
+            place = folder / kind
+            place.mkdir(parents=True)
+            stages[kind] = (ServerStage if kind == SERVERS else Stage)(place)
+        return stages[kind]
+
+    try:
+        yield get
+    finally:
+        for stage in stages.values():
+            stage.close()
