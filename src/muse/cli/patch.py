@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from muse.cli.output import clean, counted, human_size
+from muse.history.textdiff import Hunk, compare_lines
 from muse.objects.ids import format_id
 from muse.objects.tree import CHUNKED_KINDS, SUBMODULE, SYMLINK
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 MAX_TEXT_BYTES = 4 << 20
 """Larger files are compared by size and id alone: neither is ever loaded whole."""
 BINARY_PROBE_BYTES = 8000
-CONTEXT_LINES = 3
 STAT_WIDTH = 40
 
 KIND_NAMES = {
@@ -54,11 +54,6 @@ class FileChange(NamedTuple):
         if self.new is None:
             return "deleted"
         return "modified" if self.path == self.old_path else "renamed"
-
-
-class Hunk(NamedTuple):
-    header: str
-    lines: list[str]
 
 
 class Comparison(NamedTuple):
@@ -102,48 +97,7 @@ def compare(change: FileChange) -> Comparison:
     after = _content(new) if before is not None else None
     if before is None or after is None:
         return Comparison(True, [], 0, 0)
-    return compare_lines(_lines(before), _lines(after))
-
-
-def compare_lines(a: list[str], b: list[str]) -> Comparison:
-    """Compare two texts; common heads and tails are set aside first, which most edits consist of."""
-    from difflib import SequenceMatcher
-
-    head = 0
-    shortest = min(len(a), len(b))
-    while head < shortest and a[head] == b[head]:
-        head += 1
-    if head == len(a) == len(b):
-        return Comparison(False, [], 0, 0)
-    tail = 0
-    while tail < shortest - head and a[-1 - tail] == b[-1 - tail]:
-        tail += 1
-    start = max(0, head - CONTEXT_LINES)
-    tail = max(0, tail - CONTEXT_LINES)
-    matcher = SequenceMatcher(None, a[start : len(a) - tail], b[start : len(b) - tail])
-    hunks, added, deleted = [], 0, 0
-    for group in matcher.get_grouped_opcodes(CONTEXT_LINES):
-        lines = []
-        for tag, i1, i2, j1, j2 in group:
-            if tag == "equal":
-                lines += [" " + line for line in a[start + i1 : start + i2]]
-                continue
-            lines += ["-" + line for line in a[start + i1 : start + i2]]
-            lines += ["+" + line for line in b[start + j1 : start + j2]]
-            deleted += i2 - i1
-            added += j2 - j1
-        first, last = group[0], group[-1]
-        before = _span(start + first[1], start + last[2])
-        after = _span(start + first[3], start + last[4])
-        hunks.append(Hunk(f"@@ -{before} +{after} @@", lines))
-    return Comparison(False, hunks, added, deleted)
-
-
-def _span(begin: int, end: int) -> str:
-    length = end - begin
-    if length == 1:
-        return str(begin + 1)
-    return f"{begin + 1 if length else begin},{length}"
+    return Comparison(False, *compare_lines(_lines(before), _lines(after)))
 
 
 def _size(side: Side | None) -> str:
@@ -172,15 +126,15 @@ def patch_lines(change: FileChange, comparison: Comparison, output: Output) -> I
         head.append(f"Binary files {names} differ: {_size(old)}, then {_size(new)}")
     if comparison.hunks:
         head += [f"--- {old_name if old else '/dev/null'}", f"+++ {new_name if new else '/dev/null'}"]
-    for line in head:
-        yield output.style(show(line), bold)
+    for text in head:
+        yield output.style(show(text), bold)
     for hunk in comparison.hunks:
         yield output.style(hunk.header, "cyan")
         for line in hunk.lines:
-            text = line.removesuffix("\n")
-            color = {"+": "green", "-": "red"}.get(line[0])
+            text = line.mark + line.text.removesuffix("\n")
+            color = {"+": "green", "-": "red"}.get(line.mark)
             yield output.style(show(text), color) if color else show(text)
-            if text == line:
+            if not line.text.endswith("\n"):
                 yield "\\ No newline at end of file"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
+from muse.history.textdiff import Hunk
 from muse.history.treediff import Change, find_renames
 from muse.objects.tree import (
     CHUNKED_EXECUTABLE,
@@ -22,7 +23,7 @@ from musehub.repos.files import load_ahead, load_file
 from musehub.settings import Settings
 from musehub.web.addresses import RepositoryAddresses
 from musehub.web.content import picture_type
-from musehub.web.differences import Hunk, TextDifference, compare_texts, decode_text
+from musehub.web.differences import TextDifference, compare_texts, decode_text
 from musehub.web.wording import format_count, format_size
 
 FILES_MAX = 1_000

@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from muse.cli.patch import MAX_TEXT_BYTES, compare_lines
+from muse.cli.patch import MAX_TEXT_BYTES
+from muse.history.textdiff import compare_lines
 
 from .conftest import Muse
 
