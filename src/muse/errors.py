@@ -158,6 +158,8 @@ class AccessDenied(MuseError):
         "token-revoked": "the token was revoked",
         "wrong-scope": "the token is not allowed to do this",
         "permission-denied": "you may see this but not do that",
+        "signature-required": "the repository takes only signed commits and tags",
+        "unknown-signer": "a commit or tag is signed by nobody who may write to the repository",
         "bad-upload-url": "an upload or download address is wrong or has expired",
         "bad-form": "a form of the web pages is too old or was sent from elsewhere",
     }

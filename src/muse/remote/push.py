@@ -88,6 +88,8 @@ class _Push:
         """Ask the hub what it has of every object, because what is known of it may not be all, or not be
         true.
         """
+        self._checking_all = False
+        """Leave out nothing because of the refs: ask the hub about every object."""
         self._resumed = False
         self._push_id = b""
         self._packs = 0
@@ -110,7 +112,11 @@ class _Push:
                 else:
                     raise
             except MuseError as error:
-                if error.code in ("missing-objects", "repository-not-found") and not self._careful:
+                if error.details.get("incomplete") and not self._checking_all:
+                    # The hub lost objects that it knew; this repository may have them.
+                    self._checking_all = self._careful = True
+                    self._refresh()
+                elif error.code in ("missing-objects", "repository-not-found") and not self._careful:
                     # Refs that were here when last seen are not any more: an older state of the hub was
                     # restored.
                     self._careful = True
@@ -179,10 +185,15 @@ class _Push:
     def _attempt(self) -> PushResult:
         self._watch.switch("plan")
         updates = self._refs.make_updates(self._wishes)
-        moved = [update for update in updates if update.old != update.new or not self._refs.is_there(update)]
+        moved = [
+            update
+            for update in updates
+            if self._checking_all or update.old != update.new or not self._refs.is_there(update)
+        ]
         if moved:
             targets = [Ref(update.new, update.kind) for update in moved if update.new is not None]
-            plan = plan_push(self._repository, targets, self._refs.known.values())
+            known = () if self._checking_all else self._refs.known.values()
+            plan = plan_push(self._repository, targets, known)
         else:
             plan = Plan([], [], [], set())
         if not self._push_id:
@@ -245,6 +256,8 @@ class _Push:
             self._refs.create,
             CLIENT_NAME,
             {name: n for name, n in counts.items() if n},
+            sum(record.size_bytes for record in blobs),
+            self._checking_all,
         )
 
         def make_frames() -> Iterator[bytes]:

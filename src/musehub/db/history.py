@@ -185,6 +185,21 @@ async def find_commits(
     return {row[0]: CommitRow._make(row) for row in await conn.execute(query)}
 
 
+async def find_signers(
+    conn: AsyncConnection, repository_id: int, ids: Sequence[bytes]
+) -> dict[bytes, bytes | None]:
+    """The keys that signed these commits, None for those that nobody signed."""
+    if not ids:
+        return {}
+    wanted = ids_relation(conn, ids)
+    query = (
+        sa.select(commits.c.id, commits.c.signer_key)
+        .join_from(wanted, commits, commits.c.id == wanted.c.id)
+        .where(commits.c.repository_id == repository_id)
+    )
+    return {row[0]: row[1] for row in await conn.execute(query)}
+
+
 async def list_parents(conn: AsyncConnection, repository_id: int, commit_id: bytes) -> list[bytes]:
     p = commit_parents.c
     query = (

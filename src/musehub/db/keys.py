@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from musehub.db.bulk import insert_ignore
 from musehub.db.instants import to_micros
-from musehub.db.tables import keys, used_challenges, users
+from musehub.db.tables import collaborators, keys, repositories, used_challenges, users
 
 
 async def insert_key(conn: AsyncConnection, **values: Any) -> int:
@@ -34,6 +34,26 @@ async def list_keys(conn: AsyncConnection, user_id: int) -> list[sa.RowMapping]:
     """All keys of a user that were not revoked, oldest first."""
     query = sa.select(keys).where(keys.c.user_id == user_id, keys.c.revoked_at.is_(None))
     return list((await conn.execute(query.order_by(keys.c.id))).mappings())
+
+
+async def list_writer_keys(conn: AsyncConnection, repository_id: int) -> list[bytes]:
+    """The keys, not revoked, of all users who may write to a repository and are not disabled."""
+    owner = sa.exists().where(repositories.c.id == repository_id, repositories.c.owner_id == users.c.id)
+    writer = sa.exists().where(
+        collaborators.c.repository_id == repository_id,
+        collaborators.c.user_id == users.c.id,
+        collaborators.c.role == "write",
+    )
+    query = (
+        sa.select(keys.c.public_key)
+        .join_from(keys, users, users.c.id == keys.c.user_id)
+        .where(
+            keys.c.revoked_at.is_(None),
+            users.c.disabled_at.is_(None),
+            owner | writer | users.c.is_admin.is_(True),
+        )
+    )
+    return list((await conn.execute(query)).scalars())
 
 
 async def revoke_key(conn: AsyncConnection, user_id: int, key_id: int, now: datetime) -> bool:

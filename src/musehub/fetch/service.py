@@ -20,7 +20,7 @@ from musehub.db.objects import PackRow, find_packs, find_positions, find_present
 from musehub.db.refs import list_refs
 from musehub.db.repositories import RepositoryRow
 from musehub.fetch.blobs import iter_blob_records, plan_blobs
-from musehub.fetch.reach import find_reach
+from musehub.repos.reach import find_reach
 from musehub.fetch.trees import ASK_AT_ONCE, TreeWalk
 from musehub.repos.access import get_repository
 from musehub.repos.limits import limits_of
@@ -36,6 +36,17 @@ KEEP_RECORDS_BYTES = 16 << 20
 PACKS_PER_FRAME = 1_000
 
 Send = Callable[[bytes], Awaitable[None]]
+
+
+class FetchEvent(NamedTuple):
+    """A fetch that ended, for logs and metrics; `outcome` is ok, failed or cancelled."""
+
+    repository: RepositoryRow
+    actor: Actor
+    outcome: str
+    code: str | None
+    counts: dict[str, int]
+    seconds: float
 
 
 class Opened(NamedTuple):
@@ -62,6 +73,7 @@ class FetchService:
         self.store = store
         self.settings = settings
         self.limits = limits_of(settings)
+        self.observers: list[Callable[[FetchEvent], None]] = []
 
     async def open(self, actor: Actor, owner: str, name: str) -> Opened:
         """Raises `repository-not-found`."""

@@ -117,6 +117,13 @@ async def finalise(
                 repository.gc_epoch,
                 lambda: {kind: ids for kind, ids in targets.items() if ids},
             )
+            if state.signatures != repository.signatures:
+                raise Conflict(
+                    "stale-head",
+                    "the repository's policy about signatures changed during this push",
+                    hint="push again",
+                    retry=True,
+                )
             earlier = await find_push(conn, repository.id, header.push_id)
             if earlier is not None and earlier.state == DONE and earlier.result is not None:
                 return Finalised(earlier.result | {"timeline": earlier.timeline or {}}, 0.0, True)

@@ -24,6 +24,7 @@ from musehub.push.ledger import Uploads
 from musehub.push.record import Recorder
 from musehub.push.room import check_room
 from musehub.push.service import PushService
+from musehub.push.signers import NONE, SignerPolicy, check_reachable, load_policy
 from musehub.push.stream import FrameReader
 from musehub.push.timeline import DECODE, FINALISE, HEADS, WAIT, Timeline
 from musehub.repos.decoder import MissingBase
@@ -140,6 +141,7 @@ class _Receiving:
         self._uploads = Uploads.of(standing.push.timeline if standing.push is not None else None)
         self._started_at = service.clock()
         self.earlier = False
+        self._policy = SignerPolicy(NONE, frozenset())
         self._recorder = Recorder(
             service.database,
             service.store,
@@ -171,6 +173,7 @@ class _Receiving:
     async def run(self) -> dict[str, Any]:
         try:
             check_heads(self._header.updates, self._standing.refs)
+            self._policy = await load_policy(self._service.database, self._repository)
             await self._receive_frames()
             await self._recorder.flush()
             return await self._finish()
@@ -229,6 +232,10 @@ class _Receiving:
                     if missing.base not in chain:
                         raise missing_objects([(missing.kind, missing.base)]) from None
                     recorder.decoder.offer(missing.kind, chain)
+        self._policy.check(
+            Kind.COMMIT, ((i, c.signature.key if c.signature else None) for i, c in batch.commits)
+        )
+        self._policy.check(Kind.TAG, ((i, t.signature.key if t.signature else None) for i, t in batch.tags))
         await recorder.add(batch)
         for object_id, commit in batch.commits:
             for descendants in self._forward.values():
@@ -246,6 +253,9 @@ class _Receiving:
         with self._timeline.phase(FINALISE):
             await check_updates(
                 service.database, self._repository, self._header, self._standing.refs, self._forward
+            )
+            await check_reachable(
+                service.database, self._reader, self._repository, self._policy, self._header
             )
             finalised = await finalise(
                 service.database,
