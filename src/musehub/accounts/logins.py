@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import math
+from collections.abc import Callable
 from datetime import timedelta
 
 from muse.errors import AccessDenied, LimitReached
@@ -31,6 +32,8 @@ class Logins:
         self._clock = clock
         self._tokens = tokens
         self._keys = keys
+        self.observers: list[Callable[[], None]] = []
+        """Told of every login with wrong credentials."""
 
     async def load_actor(self, authorization: str | None, address: str) -> Actor:
         """Who sends a request with this Authorization header from `address`.
@@ -105,6 +108,8 @@ class Logins:
         return list(limits)
 
     async def _note_failure(self, subjects: list[str]) -> None:
+        for observe in self.observers:
+            observe()
         now = self._clock()
         window = timedelta(seconds=self._settings.login_window_s)
         async with self._database.transaction("note failed login") as conn:

@@ -9,13 +9,18 @@ from typing import Any
 
 from litestar import Litestar
 from litestar.di import Provide
+from litestar.types import Scope
 
-from musehub.accounts.service import open_accounts
+from musehub.accounts.request import read_client_address
+from musehub.accounts.service import Accounts, open_accounts
 from musehub.api.auth import auth_controllers, provide_actor
-from musehub.api.health import health, ready
+from musehub.api.health import health, ready, show_metrics
+from musehub.api.insights import InsightController
+from musehub.api.jobs import JobController
 from musehub.api.openapi import openapi_config
 from musehub.api.repositories import ContentController, RepositoryController
 from musehub.api.users import UserController
+from musehub.api.webhooks import WebhookController
 from musehub.app.dispatch import HubApp
 from musehub.app.errors import error_response
 from musehub.db.engine import Database, open_database
@@ -30,6 +35,9 @@ from musehub.settings import Settings
 from musehub.storage.metering import MeteredStore
 from musehub.storage.opening import open_store
 from musehub.storage.port import Store
+from musehub.telemetry.logs import log_fetch, log_job, log_push, log_request
+from musehub.telemetry.metrics import HubMetrics
+from musehub.telemetry.readiness import Readiness
 from musehub.web.routes import warm_up, web_router
 from musehub.wire_http.endpoints import wire_routes
 
@@ -52,10 +60,15 @@ def create_app(
     fetches = FetchService(hub_database, hub_store, settings)
     parts = Parts(hub_database, hub_store, settings, clock)
     worker = Worker(parts, slots=settings.workers)
+    metrics = watch(hub_database, hub_store, accounts, pushes, fetches, worker)
     app = Litestar(
         route_handlers=[
             health,
             ready,
+            show_metrics,
+            JobController,
+            InsightController,
+            WebhookController,
             *auth_controllers(),
             UserController,
             RepositoryController,
@@ -68,6 +81,8 @@ def create_app(
             "store": _given(hub_store),
             "accounts": _given(accounts),
             "clock": _given(clock),
+            "metrics": _given(metrics),
+            "readiness": _given(Readiness(hub_database, hub_store)),
             "actor": Provide(provide_actor),
         },
         exception_handlers={Exception: error_response},
@@ -76,7 +91,36 @@ def create_app(
         request_max_body_size=settings.request_max_bytes,
     )
     routes = wire_routes(settings, accounts, pushes, fetches, hub_database, hub_store)
-    return HubApp(app, routes, app.lifespan)
+    hub = HubApp(app, routes, app.lifespan)
+
+    def note_request(scope: Scope, status: int, seconds: float) -> None:
+        request: Any = scope
+        metrics.on_request(request["method"], status, seconds)
+        address = read_client_address(request, settings)
+        log_request(request["method"], request["path"], status, seconds, address)
+
+    hub.observers.append(note_request)
+    return hub
+
+
+def watch(
+    database: Database,
+    store: MeteredStore,
+    accounts: Accounts,
+    pushes: PushService,
+    fetches: FetchService,
+    worker: Worker,
+) -> HubMetrics:
+    """Let the rooms below report to the metrics and the log of this process."""
+    metrics = HubMetrics()
+    metrics.connections.read = lambda: database.checked_out
+    database.observers.append(metrics.on_transaction)
+    store.observers.append(metrics.on_store_call)
+    accounts.logins.observers.append(metrics.on_login_failure)
+    pushes.observers += [metrics.on_push, log_push]
+    fetches.observers += [metrics.on_fetch, log_fetch]
+    worker.observers += [metrics.on_job, log_job]
+    return metrics
 
 
 def open_hub_store(settings: Settings, database: Database, clock: Clock = utc_now) -> MeteredStore:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 
@@ -42,6 +43,8 @@ class HubApp:
         self._idle = asyncio.Event()
         self._idle.set()
         self.draining = False
+        self.observers: list[Callable[[Scope, int, float], None]] = []
+        """Told of every request: its scope, the status (0: none was sent) and the seconds it took."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if str(scope["type"]) != "http":
@@ -50,13 +53,24 @@ class HubApp:
         task = asyncio.current_task()
         self._running.add(task)
         self._idle.clear()
+        started = time.perf_counter()
+        status = 0
+
+        async def watched_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
         try:
             if self.draining:
                 stopping = LimitReached("busy", "the hub is stopping", hint="try again", retry=True)
-                await send_error(send, stopping, status=503)
+                await send_error(watched_send, stopping, status=503)
                 return
-            await self._handle(scope, receive, send)
+            await self._handle(scope, receive, watched_send)
         finally:
+            for observe in self.observers:
+                observe(scope, status, time.perf_counter() - started)
             self._running.discard(task)
             if not self._running:
                 self._idle.set()

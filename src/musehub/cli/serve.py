@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from typing import TYPE_CHECKING
 
@@ -37,11 +36,9 @@ def add_parser(commands: Subparsers, common: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     settings = read_settings(args)
     from musehub.app.serve import run as run_hub
+    from musehub.telemetry.logs import configure_logging
 
-    logging.basicConfig(
-        level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    logging.getLogger("musehub").setLevel(logging.INFO)
+    configure_logging(settings.log_format)
 
     def announce(started: Started) -> None:
         if args.json:

@@ -194,7 +194,7 @@ async def sum_all_changes(conn: AsyncConnection, repository_id: int, since: date
         sa.func.count().filter(c.change == "removed"),
     ).where(c.repository_id == repository_id, c.committed_at >= since)
     row = (await conn.execute(query)).one()
-    names = ("commits", "paths", "lines_added", "lines_removed", "added", "changed", "removed")
+    names = ("commits", "paths_changed", "lines_added", "lines_removed", "added", "changed", "removed")
     return dict(zip(names, map(int, row), strict=True))
 
 

@@ -11,6 +11,7 @@ from muse.wire.messages import Progress
 from musehub.db.transaction import Meter
 from musehub.storage.metering import StoreMeter
 
+AUTHENTICATE = "authenticate"
 WAIT = "wait for client"
 HEADS = "check heads"
 DECODE = "decode"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
+from typing import NamedTuple
 
 from muse.wire.messages import SignedRequest
 from musehub.storage.port import Store, StoredObject, UnfinishedUpload
@@ -36,34 +37,47 @@ def store_metered() -> Iterator[StoreMeter]:
         _meters.reset(reset)
 
 
-@contextmanager
-def _call(size_bytes: int = 0) -> Iterator[list[int]]:
-    started = time.perf_counter()
-    moved = [size_bytes]
-    try:
-        yield moved
-    finally:
-        elapsed = time.perf_counter() - started
-        for meter in _meters.get():
-            meter.calls += 1
-            meter.bytes += sum(moved)
-            meter.waited_s += elapsed
+class StoreCall(NamedTuple):
+    """One call, as metrics see it."""
+
+    method: str
+    seconds: float
+    size_bytes: int
+    failed: bool
 
 
 class MeteredStore:
-    """A `Store` that passes everything on and counts it."""
+    """A `Store` that passes everything on and counts it; `observers` are told of every call."""
 
     def __init__(self, inner: Store) -> None:
         self.inner = inner
+        self.observers: list[Callable[[StoreCall], None]] = []
+
+    @contextmanager
+    def _call(self, method: str, size_bytes: int = 0) -> Iterator[list[int]]:
+        started = time.perf_counter()
+        moved = [size_bytes]
+        failed = True
+        try:
+            yield moved
+            failed = False
+        finally:
+            call = StoreCall(method, time.perf_counter() - started, sum(moved), failed)
+            for meter in _meters.get():
+                meter.calls += 1
+                meter.bytes += call.size_bytes
+                meter.waited_s += call.seconds
+            for observe in self.observers:
+                observe(call)
 
     async def put(self, key: str, parts: Sequence[bytes | memoryview], sha256: bytes) -> None:
-        with _call(sum(map(len, parts))):
+        with self._call("put", sum(map(len, parts))):
             await self.inner.put(key, parts, sha256)
 
     @asynccontextmanager
     async def open(self, key: str) -> AsyncIterator[memoryview]:
         opening = self.inner.open(key)
-        with _call() as moved:
+        with self._call("open") as moved:
             view = await opening.__aenter__()
             moved.append(len(view))
         try:
@@ -72,21 +86,21 @@ class MeteredStore:
             await opening.__aexit__(None, None, None)
 
     async def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        with _call(sum(size for _start, size in ranges)):
+        with self._call("get_ranges", sum(size for _start, size in ranges)):
             return await self.inner.get_ranges(key, ranges)
 
     async def head(self, key: str) -> StoredObject | None:
-        with _call():
+        with self._call("head"):
             return await self.inner.head(key)
 
     async def list(self, prefix: str) -> AsyncIterator[StoredObject]:
-        with _call():
+        with self._call("list"):
             found = self.inner.list(prefix)
         async for item in found:
             yield item
 
     async def delete(self, keys: Iterable[str]) -> None:
-        with _call():
+        with self._call("delete"):
             await self.inner.delete(keys)
 
     async def presign_put(self, key: str, size_bytes: int, sha256: bytes, ttl_s: int) -> SignedRequest:
@@ -96,11 +110,11 @@ class MeteredStore:
         return await self.inner.presign_get(key, ttl_s)
 
     async def open_upload(self, key: str) -> str:
-        with _call():
+        with self._call("open_upload"):
             return await self.inner.open_upload(key)
 
     async def list_parts(self, key: str, upload: str) -> dict[int, int]:
-        with _call():
+        with self._call("list_parts"):
             return await self.inner.list_parts(key, upload)
 
     async def presign_part(
@@ -109,15 +123,15 @@ class MeteredStore:
         return await self.inner.presign_part(key, upload, number, size_bytes, sha256, ttl_s)
 
     async def finish_upload(self, key: str, upload: str, parts: Sequence[bytes]) -> None:
-        with _call():
+        with self._call("finish_upload"):
             await self.inner.finish_upload(key, upload, parts)
 
     async def abort_upload(self, key: str, upload: str) -> None:
-        with _call():
+        with self._call("abort_upload"):
             await self.inner.abort_upload(key, upload)
 
     async def list_uploads(self, prefix: str) -> AsyncIterator[UnfinishedUpload]:
-        with _call():
+        with self._call("list_uploads"):
             found = self.inner.list_uploads(prefix)
         async for item in found:
             yield item

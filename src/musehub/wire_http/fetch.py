@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
+
 from litestar.types import Receive, Scope, Send
 
+from muse.errors import MuseError
 from muse.objects.ids import ID_BYTES
 from muse.wire.fields import Fields
 from muse.wire.parsing import parse_fetch_request
 from musehub.accounts.request import load_request_actor
 from musehub.accounts.service import Accounts
-from musehub.fetch.service import FetchAnswer, FetchService
+from musehub.fetch.service import FetchAnswer, FetchEvent, FetchService
 from musehub.push.stream import ClientGone
 from musehub.wire_http.answer import FrameAnswer
 from musehub.wire_http.exchange import Exchange
@@ -34,23 +37,32 @@ class FetchEndpoints:
 
     async def fetch(self, scope: Scope, receive: Receive, send: Send, parts: dict[str, str]) -> None:
         exchange = Exchange(scope, receive, send)
+        started = time.perf_counter()
         actor = await load_request_actor(exchange.scope, self._accounts, self._settings)
         request = parse_fetch_request(await exchange.read_json(MAX_REQUEST_BYTES))
         opened = await self._service.open(actor, parts["owner"], parts["name"])
         work = FetchAnswer(self._service, opened, request)
         answer = FrameAnswer(exchange, self._settings.heartbeat_s)
+        outcome, code = "cancelled", None
         try:
             await work.begin(answer.send)
             async with answer.heartbeat(lambda: work.progress):
                 await work.run(answer.send)
             await answer.send_end(work.counts)
+            outcome = "ok"
         except ClientGone:
             return
         except Exception as error:
+            outcome, code = "failed", error.code if isinstance(error, MuseError) else "internal"
             if not answer.started:
                 raise
             await answer.fail(error)
             return
+        finally:
+            seconds = time.perf_counter() - started
+            event = FetchEvent(opened.repository, actor, outcome, code, work.counts, seconds)
+            for observe in self._service.observers:
+                observe(event)
         await answer.finish()
 
     async def presign(self, scope: Scope, receive: Receive, send: Send, parts: dict[str, str]) -> None:

@@ -17,7 +17,7 @@ from musehub.push.receipts import get_receipt
 from musehub.push.receive import receive_push
 from musehub.push.service import PushService
 from musehub.push.stream import FrameReader
-from musehub.push.timeline import Timeline
+from musehub.push.timeline import AUTHENTICATE, Timeline
 from musehub.push.uploads import confirm_pack, find_missing, presign_pack
 from musehub.wire_http.answer import FrameAnswer
 from musehub.wire_http.exchange import Exchange
@@ -45,7 +45,8 @@ class PushEndpoints:
     async def stream(self, scope: Scope, receive: Receive, send: Send, parts: Parts) -> None:
         timeline = Timeline()
         exchange = Exchange(scope, receive, send)
-        actor = await self._actor(exchange)
+        with timeline.phase(AUTHENTICATE):
+            actor = await self._actor(exchange)
         frames = FrameReader(
             exchange.read_chunk,
             max_frame_bytes=self._settings.frame_max_bytes,

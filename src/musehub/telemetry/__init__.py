@@ -1,0 +1,1 @@
+"""What the hub says about itself: metrics and logs. Other rooms report events; this room listens."""
