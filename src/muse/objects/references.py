@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from muse.objects.chunks import decode_chunks
 from muse.objects.commit import decode_commit, decode_tag
 from muse.objects.ids import Kind
-from muse.objects.tree import BLOB_KINDS, CHUNKED_KINDS, DIRECTORY, Entry, decode_tree
+from muse.objects.tree import BLOB_KINDS, CHUNKED_KINDS, DIRECTORY, Entry, decode_columns
 
 _KIND_OF = {
     **dict.fromkeys(BLOB_KINDS, Kind.BLOB),
@@ -23,23 +23,32 @@ def target_kind(entry: Entry) -> Kind | None:
 
 def iter_references(kind: Kind, data: bytes) -> Iterator[tuple[Kind, bytes]]:
     """Yield (kind, id) of everything the object names directly; raises `bad-object`, `bad-path`."""
+    for target, ids in group_references(kind, data).items():
+        for object_id in ids:
+            yield target, object_id
+
+
+def group_references(kind: Kind, data: bytes) -> dict[Kind, list[bytes]]:
+    """Return the ids of everything the object names directly, by kind; raises `bad-object`, `bad-path`."""
     if kind is Kind.TREE:
-        tree = decode_tree(data)
-        for page in tree.pages:
-            yield Kind.TREE, page.id
-        for entry in tree.entries:
-            target = _KIND_OF.get(entry.kind)
+        level, kinds, ids, _ = decode_columns(data)
+        if level:
+            return {Kind.TREE: ids}
+        if BLOB_KINDS.issuperset(kinds):
+            return {Kind.BLOB: ids}
+        groups: dict[Kind, list[bytes]] = {}
+        for entry_kind, object_id in zip(kinds, ids, strict=True):
+            target = _KIND_OF.get(entry_kind)
             if target is not None:
-                yield target, entry.id
-    elif kind is Kind.COMMIT:
+                groups.setdefault(target, []).append(object_id)
+        return groups
+    if kind is Kind.COMMIT:
         commit = decode_commit(data)
-        yield Kind.TREE, commit.tree
-        for parent in commit.parents:
-            yield Kind.COMMIT, parent
-    elif kind is Kind.TAG:
+        return {Kind.TREE: [commit.tree], Kind.COMMIT: list(commit.parents)}
+    if kind is Kind.TAG:
         tag = decode_tag(data)
-        yield tag.target_kind, tag.target
-    elif kind is Kind.CHUNKS:
+        return {tag.target_kind: [tag.target]}
+    if kind is Kind.CHUNKS:
         node = decode_chunks(data)
-        for chunk in node.chunks:
-            yield (Kind.CHUNKS if node.level else Kind.BLOB), chunk.id
+        return {Kind.CHUNKS if node.level else Kind.BLOB: [chunk.id for chunk in node.chunks]}
+    return {}

@@ -115,21 +115,22 @@ def read_columns(data: bytes) -> tuple[int, str, list[bytes], list[str]]:
     return level, data[start:id_start].decode("ascii"), ids, text.split("\0") if n else []
 
 
-def decode_tree(data: bytes) -> Tree:
-    """Decode and validate one node; raises `bad-object` or `bad-path`. About 0.5 µs per entry."""
+def decode_columns(data: bytes) -> tuple[int, str, list[bytes], list[str]]:
+    """Validate one node and return level, kinds, ids and names; raises `bad-object` or `bad-path`.
+
+    Half the cost of `decode_tree`, for those who want to know what a tree names.
+    """
     start = len(TYPE_LINE)
     if data[:start] != TYPE_LINE or len(data) < start + HEADER.size:
         raise _bad("wrong type line or too short")
     level, n = HEADER.unpack_from(data, start)
-    start += HEADER.size
-    numbers_per_entry = 3 if level else 2
-    id_start = start + n
+    id_start = start + HEADER.size + n
     number_start = id_start + ID_BYTES * n
-    name_start = number_start + 8 * numbers_per_entry * n
+    name_start = number_start + 8 * _numbers_per_entry(level) * n
     if level > MAX_LEVEL or n > MAX_ENTRIES or name_start > len(data):
         raise _bad("more levels or entries than allowed, or truncated")
     try:
-        kinds = data[start:id_start].decode("ascii")
+        kinds = data[start + HEADER.size : id_start].decode("ascii")
         text = data[name_start:].decode()
     except UnicodeDecodeError:
         raise _bad("a name is not valid UTF-8 or a kind is unknown") from None
@@ -139,14 +140,26 @@ def decode_tree(data: bytes) -> Tree:
     if any(map(str.__ge__, names, names[1:])):
         raise _bad("names out of order")
     check_names(names)
-    numbers = struct.unpack_from(f"<{numbers_per_entry * n}Q", data, number_start)
-    ids = [data[i : i + ID_BYTES] for i in range(id_start, number_start, ID_BYTES)]
-    columns = (numbers[:n], numbers[n : 2 * n])
     if level:
         if kinds != PAGE * n:
             raise _bad("an index node may hold pages only")
+    elif not ENTRY_KINDS.issuperset(kinds):
+        raise _bad("unknown entry kind")
+    return level, kinds, [data[i : i + ID_BYTES] for i in range(id_start, number_start, ID_BYTES)], names
+
+
+def _numbers_per_entry(level: int) -> int:
+    return 3 if level else 2
+
+
+def decode_tree(data: bytes) -> Tree:
+    """Decode and validate one node; raises `bad-object` or `bad-path`. About 0.5 µs per entry."""
+    level, kinds, ids, names = decode_columns(data)
+    n = len(ids)
+    number_start = len(TYPE_LINE) + HEADER.size + (1 + ID_BYTES) * n
+    numbers = struct.unpack_from(f"<{_numbers_per_entry(level) * n}Q", data, number_start)
+    columns = (numbers[:n], numbers[n : 2 * n])
+    if level:
         pages = list(map(Page._make, zip(names, ids, *columns, numbers[2 * n :], strict=True)))
         return Tree(level, [], pages)
-    if not ENTRY_KINDS.issuperset(kinds):
-        raise _bad("unknown entry kind")
     return Tree(0, list(map(Entry._make, zip(names, kinds, ids, *columns, strict=True))), [])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from muse.errors import CorruptStore, InvalidData, RemoteFailure
 from muse.objects.ids import Kind, format_id, hash_bytes
-from muse.objects.references import iter_references
+from muse.objects.references import group_references
 from muse.packs.pack import verify_pack
 from muse.packs.record import Record, decode_object
 from muse.remote.progress import silent
@@ -156,8 +156,8 @@ class Receiver:
         data = decode_object(record, base)
         object_id = hash_bytes(data)
         if kind is not Kind.BLOB:
-            for target_kind, target in iter_references(kind, data):
-                self._needed[target_kind].add(target)
+            for target, ids in group_references(kind, data).items():
+                self._needed[target].update(ids)
         self._objects.remember(kind, object_id, data)
         self._transaction.put_record(object_id, record)
         self._note(1, len(record.payload))

@@ -32,7 +32,7 @@ Parts = Sequence[bytes | memoryview]
 
 MAX_CONCURRENT = 64
 FIRST_CONCURRENT = 4
-MAX_BYTES_IN_FLIGHT = 96 << 20
+MAX_BYTES_IN_FLIGHT = 64 << 20
 """Packs that are sealed and not confirmed; with the one being built and the interpreter this stays below 256
 MiB.
 """
