@@ -88,6 +88,7 @@ def create_app(
         exception_handlers={Exception: error_response},
         lifespan=[_closing(hub_database, hub_store), _warming, _working(worker, settings)],
         openapi_config=openapi_config(),
+        logging_config=None,  # the command that runs the hub says how it logs
         request_max_body_size=settings.request_max_bytes,
     )
     routes = wire_routes(settings, accounts, pushes, fetches, hub_database, hub_store)

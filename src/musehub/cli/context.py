@@ -35,21 +35,29 @@ def read_settings(args: argparse.Namespace) -> Settings:
 
 
 @asynccontextmanager
-async def opened_accounts(args: argparse.Namespace) -> AsyncIterator[Any]:
-    """The hub's accounts, on its database, also while it is being served."""
+async def opened_database(args: argparse.Namespace) -> AsyncIterator[Any]:
+    """The hub's database, also while the hub is running."""
     # Litestar and SQLAlchemy take a while to import; --help and mistakes need neither.
-    from musehub.accounts.service import open_accounts
     from musehub.app.serve import prepare_database
     from musehub.db.engine import open_database
-    from musehub.db.instants import utc_now
 
     settings = read_settings(args)
     database = open_database(settings)
     try:
         await prepare_database(settings, database)
-        yield open_accounts(database, settings, utc_now)
+        yield database
     finally:
         await database.close()
+
+
+@asynccontextmanager
+async def opened_accounts(args: argparse.Namespace) -> AsyncIterator[Any]:
+    """The hub's accounts, on its database, also while it is being served."""
+    from musehub.accounts.service import open_accounts
+    from musehub.db.instants import utc_now
+
+    async with opened_database(args) as database:
+        yield open_accounts(database, read_settings(args), utc_now)
 
 
 def run_with_accounts(args: argparse.Namespace, work: Callable[[Any], Awaitable[T]]) -> T:

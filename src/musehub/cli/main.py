@@ -10,9 +10,9 @@ import traceback
 from typing import NoReturn
 
 from muse.errors import InternalError, MuseError, UsageError
-from musehub.cli import migrate, serve, token, user, version
+from musehub.cli import jobs, migrate, serve, token, user, version, worker
 
-_COMMANDS = (serve, migrate, user, token, version)
+_COMMANDS = (serve, worker, migrate, user, token, jobs, version)
 
 
 class _Parser(argparse.ArgumentParser):
