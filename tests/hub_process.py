@@ -25,6 +25,7 @@ class HubProcess:
 
     def __init__(self, folder: Path, **settings: object) -> None:
         self._folder = folder
+        self.data = folder / "data"
         self._settings = {f"MUSEHUB_{name.upper()}": str(value) for name, value in settings.items()}
         self._port = 0
         folder.mkdir(parents=True, exist_ok=True)
@@ -49,7 +50,7 @@ class HubProcess:
         }
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [MUSEHUB, "serve", "--data", self._folder / "data", "--port", str(self._port), "--json"],
+                [MUSEHUB, "serve", "--data", self.data, "--port", str(self._port), "--json"],
                 env=environment,
                 stdout=subprocess.PIPE,
                 stderr=log,

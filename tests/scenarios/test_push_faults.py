@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def check_landed(work: Repository, hub: HubProcess, folder: Path) -> None:
     assert work.remotes.get_open_push("origin") is None
     remote = RepositoryUrl(hub.origin, *work.settings.get("remote.origin.url").split("/")[-2:])
     with hub.client() as client, clone(remote, folder, client, checkout=False).repository as copy:
-        assert content(copy) == content(work)
+        assert content(copy, "remotes/origin/") == content(work, "remotes/origin/")
 
 
 def test_killed_after_each_confirmed_pack_only_the_rest_is_sent(
@@ -193,3 +194,42 @@ def test_the_hub_stays_away(
     assert caught.value.code == "remote-unreachable"
     assert "is the hub running" in (caught.value.hint or "")
     assert pauses == []
+
+
+@pytest.mark.parametrize("known_then", [True, False])
+def test_the_hub_is_restored_to_an_earlier_state_of_its_database(
+    tmp_path: Path, own_hub: HubProcess, known_then: bool
+) -> None:
+    """The client believes in refs, or in a repository, that the hub has forgotten."""
+    url = RepositoryUrl(own_hub.origin, HubProcess.user, "songs")
+    proxy = FaultyProxy(own_hub.origin)
+    with make_repository(tmp_path / "work", url) as work:
+        rng = random.Random(16)
+        commit_random(work, rng, commits=10, files=8, size=4000)
+        if known_then:
+            push_once(work, own_hub, proxy)
+        own_hub.stop()
+        shutil.copytree(own_hub.data, tmp_path / "backup", ignore=shutil.ignore_patterns("store"))
+        own_hub.start()
+        commit_random(work, rng, commits=20, files=8, size=4000)
+        push_once(work, own_hub, proxy)
+        commit_files(work, {"side": b"1"}, branch="side")
+        with own_hub.client() as client:
+            push(work, "origin", select_refs(work, ["side"]), client)
+        own_hub.stop()
+        for path in own_hub.data.iterdir():
+            if path.is_file():
+                path.unlink()
+        shutil.copytree(tmp_path / "backup", own_hub.data, dirs_exist_ok=True)
+        own_hub.start()
+        proxy.reset()
+        assert not push_once(work, own_hub, proxy).receipt.up_to_date
+        assert "push/confirm" in proxy.kinds
+        if known_then:  # a repository that is made anew has a place of its own in the store
+            assert "PUT" not in {request.method for request in proxy.requests}
+        commit_files(work, {"one/more": b"after the restore"})
+        push_once(work, own_hub, proxy)
+        with own_hub.client() as client:
+            push(work, "origin", select_refs(work, ["side"]), client)
+        check_landed(work, own_hub, tmp_path / "clone")
+    proxy.close()
