@@ -5,10 +5,11 @@ BIN    := $(VENV)/bin
 PYTEST_ARGS ?= -n auto --maxprocesses=8 --dist worksteal -q
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint docs lock clean
+.PHONY: help demo cluster test check lint docs lock clean
 
 help:
 	@echo "make demo    import a real history, push it to a hub, clone it, compare"
+	@echo "make cluster run two hubs on PostgreSQL and S3 under load, and kill some of it"
 	@echo "make test    run all tests (PYTEST_ARGS='-q tests/muse' for some of them)"
 	@echo "make check   lint, types, import contracts and tests: what CI runs"
 	@echo "make lint    the same without the tests"
@@ -18,6 +19,9 @@ help:
 
 demo: $(VENV)/.installed
 	@$(BIN)/python scripts/demo.py
+
+cluster: $(VENV)/.installed
+	@$(BIN)/python scripts/cluster.py
 
 test: $(VENV)/.installed
 	@$(BIN)/pytest $(PYTEST_ARGS)
