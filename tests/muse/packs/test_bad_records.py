@@ -106,3 +106,50 @@ def test_a_base_that_nobody_has_is_an_error() -> None:
     record = encode_object(Kind.BLOB, b"y" * 200 + b"z", base)
     assert record.base == base[0]
     assert code_of(seal((hash_bytes(b"y" * 200 + b"z"), record))) == "missing-objects"
+
+
+@pytest.fixture
+def busy_thread() -> None:
+    """Bring this thread to where it decompresses with a context that it uses again and again."""
+    frame = zstd.compress(b"content")
+    for _ in range(zstd.SINGLE_FRAMES + 2):
+        assert zstd.decompress(frame, 7) == b"content"
+
+
+@pytest.mark.usefixtures("busy_thread")
+def test_a_context_that_is_used_again_refuses_what_a_new_one_does() -> None:
+    content = bytes(range(256)) * 8
+    frame = zstd.compress(content)
+    low, high = (
+        frame[:5] + struct.pack("<H", size - 256) + frame[7:]
+        for size in (len(content) - 100, len(content) + 100)
+    )
+    empty = zstd.compress(b"")
+    for bad, size in (
+        (frame, len(content) - 1),
+        (frame, len(content) + 1),
+        (frame, 0),
+        (frame[:-1], len(content)),
+        (frame + b"x", len(content)),
+        (frame + frame, len(content)),
+        (low, len(content) - 100),
+        (high, len(content) + 100),
+        (empty + b"x", 0),
+        (empty, 1),
+        (b"", 1),
+        (b"no frame at all", 15),
+    ):
+        with pytest.raises(InvalidData) as caught:
+            zstd.decompress(bad, size)
+        assert caught.value.code == "bad-record"
+    assert zstd.decompress(frame, len(content)) == content
+    assert zstd.decompress(empty, 0) == b""
+
+
+@pytest.mark.usefixtures("busy_thread")
+def test_a_frame_may_leave_out_its_size() -> None:
+    compressor = zstd.ZstdCompressor()
+    frame = compressor.compress(b"content") + compressor.flush()
+    assert zstd.decompress(frame, 7) == b"content"
+    with pytest.raises(InvalidData):
+        zstd.decompress(frame, 6)
