@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,7 @@ class Downloader:
         self._files: dict[int, Path] = {}
         self._failure: BaseException | None = None
         self._closed = False
+        self._open: set[OpenAnswer] = set()
         self._bytes = 0
         self._total_bytes = sum(pack.size_bytes for pack in packs)
         self._threads = [
@@ -64,9 +65,11 @@ class Downloader:
     def __exit__(self, *_: object) -> None:
         with self._changed:
             self._closed = True
+            for opened in self._open:
+                opened.abort()
             self._changed.notify_all()
         for thread in self._threads:
-            thread.join(1.0)  # one that hangs in a read finds its file gone
+            thread.join(1.0)  # one that is still connecting finds its file gone
         for number in range(len(self._packs)):
             self._file(number).unlink(missing_ok=True)
 
@@ -114,6 +117,7 @@ class Downloader:
         self._hub.retry.run(lambda attempt: self._fetch(number, fresh=attempt > 0))
 
     def _fetch(self, number: int, fresh: bool) -> None:
+        self._check_open()
         pack = self._packs[number]
         request = (self._ask_again(pack) if fresh else pack).request
         digest = hashlib.sha256()
@@ -125,7 +129,7 @@ class Downloader:
             ):
                 if opened.status != 200:
                     raise _explain_refusal(opened)
-                for piece in opened.answer:
+                for piece in self._iter_pieces(opened):
                     size += len(piece)
                     if size > pack.size_bytes:
                         break
@@ -135,19 +139,33 @@ class Downloader:
             if size != pack.size_bytes or digest.digest() != pack.digest:
                 raise InvalidData("wrong-hash", "a downloaded pack is not the one announced", retry=True)
         except BaseException as error:
-            self._note(-min(size, pack.size_bytes))
+            with self._changed:
+                self._bytes -= min(size, pack.size_bytes)
             if isinstance(error, OSError):
                 from muse.store.failure import os_failure
 
                 raise os_failure(error, self._file(number)) from error
             raise
 
+    def _iter_pieces(self, opened: OpenAnswer) -> Iterator[bytes]:
+        """Yield the pieces of an answer that `__exit__` may abort."""
+        with self._changed:
+            self._open.add(opened)
+        try:
+            yield from opened.answer
+        finally:
+            with self._changed:
+                self._open.discard(opened)
+
     def _note(self, size_bytes: int) -> None:
         with self._changed:
-            if self._closed:
-                raise RemoteFailure("remote-closed", "the download was given up")
+            self._check_open()
             self._bytes += size_bytes
             self._progress("downloading", self._bytes, self._total_bytes, "bytes")
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RemoteFailure("remote-closed", "the download was given up")
 
     def _ask_again(self, pack: PackAddress) -> PackAddress:
         """Get a fresh address: an old one may have expired."""
