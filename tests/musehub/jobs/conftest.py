@@ -11,6 +11,7 @@ from tests.musehub.hub import RunningHub
 from musehub.app.compose import open_hub_store
 from musehub.db.insights import list_insights
 from musehub.db.instants import Clock, utc_now
+from musehub.db.outbox import enqueue
 from musehub.jobs.work import Kind, Parts
 from musehub.jobs.worker import Worker
 
@@ -31,7 +32,8 @@ class Jobs:
         return Worker(self.parts(**settings), **({"kinds": kinds} if kinds else {}))
 
     def run(self, **settings: object) -> int:
-        """Run all that is due; returns how many jobs that were."""
+        """Run all jobs that nobody has tried yet; returns how many that were."""
+        self.make_due()
         return int(self.hub.call(self.worker(**settings).run_due()))
 
     def insights(self) -> dict[str, Any]:
@@ -44,6 +46,27 @@ class Jobs:
                 return {k: i.value for k, i in (await list_insights(conn, repository_id)).items()}
 
         return self.hub.call(load())
+
+    def make_due(self) -> None:
+        """The clock of the jobs may stand long before that of the hub."""
+        self.execute("UPDATE outbox SET run_after = 0 WHERE done_at IS NULL AND attempts = 0")
+
+    def enqueue(self, *kinds: str, **payload: object) -> None:
+        """Put jobs for the only repository into the outbox."""
+
+        async def put() -> None:
+            async with self.hub.database.transaction("test") as conn:
+                found = await conn.exec_driver_sql("SELECT id FROM repositories")
+                await enqueue(conn, kinds, found.scalar_one(), payload, self.clock())
+
+        self.hub.call(put())
+
+    def execute(self, statement: str) -> None:
+        async def execute() -> None:
+            async with self.hub.database.transaction("test") as conn:
+                await conn.exec_driver_sql(statement)
+
+        self.hub.call(execute())
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         async def load() -> list[tuple[Any, ...]]:
