@@ -58,9 +58,25 @@ async def end_recording(
         await note_healed(conn, state.id)
 
 
-async def keep_pack(conn: AsyncConnection, repository_id: int, digest: bytes, now: datetime) -> None:
-    """Make sure that nobody deletes a pack that is about to be recorded; raises `pack-not-found`, `retry`."""
-    if not await take_back_pack(conn, repository_id, digest, now):
+class PackInDoubt(Exception):
+    """A clean-up deleted keys since a pack was seen in the store: look again, then record it."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__()
+        self.epoch = epoch
+
+
+async def keep_pack(
+    conn: AsyncConnection, state: RepositoryState, digest: bytes, now: datetime, seen_epoch: int
+) -> None:
+    """Make sure that a pack that is about to be recorded stays in the store.
+
+    `seen_epoch` is the repository's from before it was seen there. Raises PackInDoubt, and `pack-not-found`
+    with `retry` while somebody is deleting it.
+    """
+    if seen_epoch != state.gc_epoch:
+        raise PackInDoubt(state.gc_epoch)
+    if not await take_back_pack(conn, state.id, digest, now):
         raise NotFound(
             "pack-not-found",
             "a clean-up is deleting this very pack from the store",

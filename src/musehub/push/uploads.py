@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-from muse.errors import InvalidData, LimitReached, MuseError
+from muse.errors import InvalidData, LimitReached, MuseError, NotFound
 from muse.objects.ids import Kind
 from muse.packs.pack import PackedObject, iter_records, verify_pack
 from muse.wire.messages import ConfirmRequest, ConfirmResult, PresignAnswer, PresignRequest
@@ -25,13 +25,14 @@ from musehub.db.objects import (
     load_blob_chains,
 )
 from musehub.db.pushes import DONE, begin_push, finish_push, lock_push
+from musehub.db.repositories import RepositoryRow
 from musehub.db.state import Totals
 from musehub.db.transaction import Meter, metered
 from musehub.push.absent import missing_objects
 from musehub.push.heads import open_standing
 from musehub.push.ledger import Uploads
 from musehub.push.parts import drop_unusable, finish_parts, open_parts
-from musehub.push.room import begin_recording, check_room, end_recording, keep_pack
+from musehub.push.room import PackInDoubt, begin_recording, check_room, end_recording, keep_pack
 from musehub.push.service import PushService
 from musehub.push.timeline import CLOSURE, DECODE, HEADS, RECORD, STORE, WAIT, Timeline
 from musehub.repos.access import get_repository
@@ -127,30 +128,48 @@ async def confirm_pack(
         assert actor.user_id is not None
         with timeline.phase(RECORD):
             rows = await asyncio.to_thread(_blob_rows, objects)
-            now = service.clock()
-            async with service.database.transaction("record pack") as conn:
-                state = await begin_recording(
-                    conn, repository, repository.gc_epoch, lambda: {Kind.BLOB: outside}
-                )
-                await keep_pack(conn, repository.id, request.digest, now)
-                pack_id, is_new = await insert_pack(
-                    conn,
-                    repository.id,
-                    request.digest,
-                    request.size_bytes,
-                    len(objects),
-                    request.push_id,
-                    to_micros(now),
-                )
-                blobs = await insert_blobs(
-                    conn, repository.id, [row._replace(pack_id=pack_id) for row in rows]
-                )
-                await begin_push(conn, repository.id, request.push_id, actor.user_id, now)
-                added = Totals(request.size_bytes if is_new else 0, blobs)
-                await end_recording(conn, service.settings, state, added)
+            seen_epoch = repository.gc_epoch  # from before the pack was read
+            while True:
+                try:
+                    await _record_pack(service, repository, actor.user_id, request, rows, outside, seen_epoch)
+                    break
+                except PackInDoubt as doubt:
+                    seen_epoch = doubt.epoch
+                    if await service.store.head(key) is None:
+                        raise NotFound(
+                            "pack-not-found", "a clean-up deleted the pack", hint="send it again", retry=True
+                        ) from None
     await _note_upload(service, repository.id, request, len(objects), timeline, meter, store_meter)
     raw_bytes = sum(packed.raw_size for packed in objects)
     return ConfirmResult(request.digest, len(objects), request.size_bytes, raw_bytes, stored=False)
+
+
+async def _record_pack(
+    service: PushService,
+    repository: RepositoryRow,
+    user_id: int,
+    request: ConfirmRequest,
+    rows: list[BlobRow],
+    bases: list[bytes],
+    seen_epoch: int,
+) -> None:
+    now = service.clock()
+    async with service.database.transaction("record pack") as conn:
+        state = await begin_recording(conn, repository, repository.gc_epoch, lambda: {Kind.BLOB: bases})
+        await keep_pack(conn, state, request.digest, now, seen_epoch)
+        pack_id, is_new = await insert_pack(
+            conn,
+            repository.id,
+            request.digest,
+            request.size_bytes,
+            len(rows),
+            request.push_id,
+            to_micros(now),
+        )
+        blobs = await insert_blobs(conn, repository.id, [row._replace(pack_id=pack_id) for row in rows])
+        await begin_push(conn, repository.id, request.push_id, user_id, now)
+        added = Totals(request.size_bytes if is_new else 0, blobs)
+        await end_recording(conn, service.settings, state, added)
 
 
 async def _note_upload(

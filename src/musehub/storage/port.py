@@ -137,3 +137,12 @@ def check_key(key: str) -> str:
 def pack_key(repository_id: int, digest: bytes) -> str:
     """Packs are kept per repository: knowing a hash gives nobody bytes of a repository they may not read."""
     return f"packs/{repository_id}/{digest.hex()}"
+
+
+_PACK_KEY = re.compile(r"packs/([0-9]{1,19})/([0-9a-f]{64})")
+
+
+def parse_pack_key(key: str) -> tuple[int, bytes] | None:
+    """Repository and digest of a pack's key, None for what is none."""
+    found = _PACK_KEY.fullmatch(key)
+    return (int(found[1]), bytes.fromhex(found[2])) if found else None

@@ -1,0 +1,311 @@
+"""Queries of clean-up: reading all of a repository in pages, removing sets of rows."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from muse.objects.ids import Kind
+from muse.packs.record import Record
+from musehub.db.bulk import ids_relation, insert_ignore
+from musehub.db.engine import Database
+from musehub.db.instants import to_micros
+from musehub.db.objects import BlobRow
+from musehub.db.state import Totals
+from musehub.db.tables import (
+    blobs,
+    commit_figures,
+    commit_parents,
+    commits,
+    condemned_packs,
+    file_changes,
+    login_attempts,
+    packs,
+    pushes,
+    records,
+    repositories,
+    tokens,
+    used_challenges,
+    users,
+)
+
+PAGE_ROWS = 10_000
+
+
+class RecordPlace(NamedTuple):
+    kind: int
+    id: bytes
+    position: int
+    base: bytes | None
+    recorded_at: datetime
+
+
+class PackFacts(NamedTuple):
+    id: int
+    digest: bytes
+    size_bytes: int
+    object_count: int
+    created_at: datetime
+
+
+_PLACE = (records.c.kind, records.c.id, records.c.position, records.c.base, records.c.recorded_at)
+_BLOB = tuple(blobs.c[name] for name in BlobRow._fields)
+_PACK = tuple(packs.c[name] for name in PackFacts._fields)
+
+
+async def iter_record_places(database: Database, repository_id: int) -> AsyncIterator[list[RecordPlace]]:
+    """All records in pages, each read in a short transaction of its own; ordered by kind and id."""
+    c = records.c
+    last: tuple[int, bytes] = (0, b"")
+    while True:
+        query = (
+            sa.select(*_PLACE)
+            .where(c.repository_id == repository_id, sa.tuple_(c.kind, c.id) > sa.tuple_(*last))
+            .order_by(c.kind, c.id)
+            .limit(PAGE_ROWS)
+        )
+        async with database.read("scan records") as conn:
+            page = [RecordPlace._make(row) for row in await conn.execute(query)]
+        if page:
+            yield page
+            last = (page[-1].kind, page[-1].id)
+        if len(page) < PAGE_ROWS:
+            return
+
+
+async def iter_blob_rows(database: Database, repository_id: int) -> AsyncIterator[list[BlobRow]]:
+    """The places of all blobs in pages, ordered by id."""
+    last = b""
+    while True:
+        query = (
+            sa.select(*_BLOB)
+            .where(blobs.c.repository_id == repository_id, blobs.c.id > last)
+            .order_by(blobs.c.id)
+            .limit(PAGE_ROWS)
+        )
+        async with database.read("scan blobs") as conn:
+            page = [BlobRow._make(row) for row in await conn.execute(query)]
+        if page:
+            yield page
+            last = page[-1].id
+        if len(page) < PAGE_ROWS:
+            return
+
+
+async def list_pack_facts(conn: AsyncConnection, repository_id: int, after: int = 0) -> list[PackFacts]:
+    """Packs recorded after the one with this id, oldest first."""
+    query = sa.select(*_PACK).where(packs.c.repository_id == repository_id, packs.c.id > after)
+    return [PackFacts._make(row) for row in await conn.execute(query.order_by(packs.c.id))]
+
+
+async def list_repository_ids(conn: AsyncConnection) -> list[tuple[int, str]]:
+    """Ids and full names of all repositories."""
+    query = sa.select(repositories.c.id, users.c.name, repositories.c.name).join_from(
+        repositories, users, users.c.id == repositories.c.owner_id
+    )
+    return [(row[0], f"{row[1]}/{row[2]}") for row in await conn.execute(query.order_by(repositories.c.id))]
+
+
+async def find_last_position(conn: AsyncConnection, repository_id: int) -> int:
+    """A position that every record has at most, and none that is recorded later.
+
+    The caller has locked the repository. PostgreSQL never gives a number twice, so the largest of all will
+    do; SQLite may, once the last rows were deleted, so there it is the largest of this repository.
+    """
+    query = sa.select(sa.func.max(records.c.position))
+    if conn.dialect.name != "postgresql":
+        query = query.where(records.c.repository_id == repository_id)
+    return await conn.scalar(query) or 0
+
+
+async def list_records_after(conn: AsyncConnection, repository_id: int, position: int) -> list[RecordPlace]:
+    c = records.c
+    query = sa.select(*_PLACE).where(c.position > position, c.repository_id == repository_id)
+    return [RecordPlace._make(row) for row in await conn.execute(query.order_by(c.position))]
+
+
+async def list_blobs_after(conn: AsyncConnection, repository_id: int, pack_id: int) -> list[BlobRow]:
+    """Blobs in packs recorded after that one; reads all blobs of the repository."""
+    query = sa.select(*_BLOB).where(blobs.c.repository_id == repository_id, blobs.c.pack_id > pack_id)
+    return [BlobRow._make(row) for row in await conn.execute(query)]
+
+
+async def delete_records(
+    conn: AsyncConnection, repository_id: int, kind: Kind, ids: Sequence[bytes]
+) -> Totals:
+    """Remove records, of commits with all that is derived from them; returns what that freed."""
+    if not ids:
+        return Totals(0, 0)
+    wanted = ids_relation(conn, ids)
+    c = records.c
+    deleted = (
+        records.delete()
+        .where(c.repository_id == repository_id, c.kind == int(kind), c.id.in_(sa.select(wanted.c.id)))
+        .returning(sa.func.length(c.payload))
+    )
+    sizes = list((await conn.execute(deleted)).scalars())
+    if kind is Kind.COMMIT:
+        for table, column in (
+            (commits, commits.c.id),
+            (commit_parents, commit_parents.c.commit_id),
+            (commit_figures, commit_figures.c.commit_id),
+            (file_changes, file_changes.c.commit_id),
+        ):
+            wanted = ids_relation(conn, ids)
+            await conn.execute(
+                table.delete().where(
+                    table.c.repository_id == repository_id, column.in_(sa.select(wanted.c.id))
+                )
+            )
+    return Totals(sum(sizes), len(sizes))
+
+
+async def sum_payloads(conn: AsyncConnection, repository_id: int, kind: Kind, ids: Sequence[bytes]) -> int:
+    wanted = ids_relation(conn, ids)
+    query = (
+        sa.select(sa.func.sum(sa.func.length(records.c.payload)))
+        .join_from(wanted, records, records.c.id == wanted.c.id)
+        .where(records.c.repository_id == repository_id, records.c.kind == int(kind))
+    )
+    return int(await conn.scalar(query) or 0)
+
+
+async def replace_record(conn: AsyncConnection, repository_id: int, object_id: bytes, record: Record) -> int:
+    """Store the same object in another encoding, in its place; returns by how many bytes it grew."""
+    c = records.c
+    this = (c.repository_id == repository_id) & (c.kind == int(record.kind)) & (c.id == object_id)
+    before = await conn.scalar(sa.select(sa.func.length(c.payload)).where(this))
+    if before is None:
+        return 0
+    values = {"encoding": int(record.encoding), "base": record.base, "payload": bytes(record.payload)}
+    await conn.execute(records.update().where(this).values(**values))
+    return len(record.payload) - int(before)
+
+
+async def delete_blobs(conn: AsyncConnection, repository_id: int, ids: Sequence[bytes]) -> int:
+    if not ids:
+        return 0
+    wanted = ids_relation(conn, ids)
+    this = (blobs.c.repository_id == repository_id) & blobs.c.id.in_(sa.select(wanted.c.id))
+    # SQLite counts no rows of a statement that begins with WITH.
+    return len((await conn.execute(blobs.delete().where(this).returning(blobs.c.raw_size))).all())
+
+
+async def delete_packs(conn: AsyncConnection, repository_id: int, ids: Sequence[int]) -> int:
+    """Remove rows of packs; returns their bytes."""
+    this = (packs.c.repository_id == repository_id) & packs.c.id.in_(list(ids))
+    sizes = (await conn.execute(packs.delete().where(this).returning(packs.c.size_bytes))).scalars()
+    return sum(sizes)
+
+
+async def switch_pack(
+    conn: AsyncConnection, repository_id: int, old: PackFacts, new: PackFacts, rows: Sequence[BlobRow]
+) -> bool:
+    """Let a pack be another file that holds `rows`; False if it is not the old one any more."""
+    c = packs.c
+    taken = sa.exists().where(c.repository_id == repository_id, c.digest == new.digest)
+    if await conn.scalar(sa.select(taken)):
+        return False
+    result = await conn.execute(
+        packs.update()
+        .where(c.id == old.id, c.repository_id == repository_id, c.digest == old.digest)
+        .values(digest=new.digest, size_bytes=new.size_bytes, object_count=new.object_count)
+    )
+    if result.rowcount != 1:
+        return False
+    await delete_blobs(conn, repository_id, [row.id for row in rows])
+    await insert_ignore(
+        conn, blobs, ("repository_id", *BlobRow._fields), [(repository_id, *row) for row in sorted(rows)]
+    )
+    return True
+
+
+# ---- packs that are to be deleted in the store
+
+
+async def condemn_packs(
+    conn: AsyncConnection, repository_id: int, digests: Sequence[bytes], condemned_at: datetime
+) -> None:
+    micros = to_micros(condemned_at)
+    await insert_ignore(
+        conn,
+        condemned_packs,
+        ("repository_id", "digest", "condemned_at"),
+        [(repository_id, digest, micros) for digest in digests],
+    )
+
+
+async def find_named_packs(
+    conn: AsyncConnection, repository_id: int, digests: Sequence[bytes], *, condemned: bool
+) -> set[bytes]:
+    """Those of the digests that a row of `packs`, or of `condemned_packs`, names."""
+    table = condemned_packs if condemned else packs
+    wanted = ids_relation(conn, digests)
+    query = (
+        sa.select(table.c.digest)
+        .join_from(wanted, table, table.c.digest == wanted.c.id)
+        .where(table.c.repository_id == repository_id)
+    )
+    return set((await conn.execute(query)).scalars())
+
+
+async def list_condemned(
+    conn: AsyncConnection, before: datetime, now: datetime, repository_id: int | None, limit: int
+) -> list[tuple[int, bytes]]:
+    """(repository, digest) of what was condemned at `before` at the latest and nobody is deleting."""
+    c = condemned_packs.c
+    free = c.leased_until.is_(None) | (c.leased_until <= now)
+    query = sa.select(c.repository_id, c.digest).where(c.condemned_at <= before, free)
+    if repository_id is not None:
+        query = query.where(c.repository_id == repository_id)
+    query = query.order_by(c.repository_id, c.digest).limit(limit)
+    return [(row[0], row[1]) for row in await conn.execute(query)]
+
+
+async def lease_condemned(
+    conn: AsyncConnection, repository_id: int, digests: Sequence[bytes], now: datetime, until: datetime
+) -> list[bytes]:
+    """Take condemned packs to delete them; those that were taken back meanwhile are left out."""
+    c = condemned_packs.c
+    free = c.leased_until.is_(None) | (c.leased_until <= now)
+    wanted = ids_relation(conn, digests)
+    named = sa.exists().where(packs.c.repository_id == repository_id, packs.c.digest == c.digest)
+    leased = (
+        condemned_packs.update()
+        .where(c.repository_id == repository_id, c.digest.in_(sa.select(wanted.c.id)), free, ~named)
+        .values(leased_until=until)
+        .returning(c.digest)
+    )
+    return list((await conn.execute(leased)).scalars())
+
+
+async def forget_condemned(conn: AsyncConnection, repository_id: int, digests: Sequence[bytes]) -> None:
+    wanted = ids_relation(conn, digests)
+    c = condemned_packs.c
+    await conn.execute(
+        condemned_packs.delete().where(c.repository_id == repository_id, c.digest.in_(sa.select(wanted.c.id)))
+    )
+
+
+# ---- rows whose time is over
+
+
+async def delete_expired(
+    conn: AsyncConnection, *, pushes_before: datetime, tokens_before: datetime, now: datetime
+) -> dict[str, int]:
+    """Remove old pushes, tokens that ended before, challenges and failed logins nobody asks about."""
+    statements: dict[str, Any] = {
+        "pushes": pushes.delete().where(
+            sa.func.coalesce(pushes.c.finished_at, pushes.c.started_at) < pushes_before
+        ),
+        "tokens": tokens.delete().where(
+            (tokens.c.expires_at < tokens_before) | (tokens.c.revoked_at < tokens_before)
+        ),
+        "challenges": used_challenges.delete().where(used_challenges.c.expires_at < now),
+        "failed logins": login_attempts.delete().where(login_attempts.c.failed_at < tokens_before),
+    }
+    return {name: (await conn.execute(statement)).rowcount for name, statement in statements.items()}

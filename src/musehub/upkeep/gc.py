@@ -1,0 +1,174 @@
+"""Clean-up of the whole hub: repositories, keys of the store that nothing names, rows whose time is over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from musehub.db.engine import Database
+from musehub.db.instants import Clock
+from musehub.db.state import add_to_totals, load_state
+from musehub.db.sweep import (
+    condemn_packs,
+    delete_expired,
+    find_named_packs,
+    forget_condemned,
+    lease_condemned,
+    list_condemned,
+    list_repository_ids,
+)
+from musehub.settings import Settings
+from musehub.storage.port import Store, StoredObject, pack_key, parse_pack_key
+from musehub.upkeep.collect import Collected, Collector
+
+KEYS_AT_ONCE = 500
+LEASE_S = 600.0
+DELETE_TIMEOUT_S = 120.0
+"""Well below the lease: whoever takes a pack back after it ended must not lose it to a late deletion."""
+TOKENS_KEEP = timedelta(days=30)
+"""So long a token that has ended is refused with the reason."""
+
+
+class Orphans(NamedTuple):
+    """Keys of the store that no row names: `condemned` by a clean-up, or left behind by a push that died."""
+
+    keys: int
+    size_bytes: int
+    uploads: int
+
+
+class GcReport(NamedTuple):
+    dry_run: bool
+    repositories: list[Collected]
+    orphans: Orphans
+    deleted_keys: int
+    expired: dict[str, int]
+
+    @property
+    def freed_bytes(self) -> int:
+        return sum(each.freed_bytes for each in self.repositories)
+
+
+async def collect_garbage(
+    database: Database,
+    store: Store,
+    settings: Settings,
+    clock: Clock,
+    *,
+    grace: timedelta | None = None,
+    dry_run: bool = False,
+    only: int | None = None,
+    report: Callable[[Collected], None] | None = None,
+) -> GcReport:
+    """Remove what no ref reaches and was recorded longer than `grace` ago; safe while pushes run, in any hub.
+
+    `only` is one repository's id; `report` is called after each. Packs leave the store another `grace` after
+    their rows, so that downloads under way end well. Memory: a few thousand ids.
+    """
+    grace = timedelta(hours=settings.gc_grace_hours) if grace is None else grace
+    now = clock()
+    async with database.read("list repositories") as conn:
+        listed = [item for item in await list_repository_ids(conn) if only is None or item[0] == only]
+    done = []
+    for repository_id, name in listed:
+        collector = Collector(database, store, repository_id, name, cutoff=now - grace, now=now)
+        try:
+            done.append(await collector.run(dry_run=dry_run))
+        finally:
+            await asyncio.to_thread(collector.close)
+        if report is not None:
+            report(done[-1])
+    # What was uploaded a moment ago is about to be confirmed, whatever the grace.
+    upload_grace = max(grace, timedelta(seconds=2 * settings.presign_ttl_s))
+    orphans = await _find_orphans(database, store, now - upload_grace, only, dry_run=dry_run)
+    deleted = 0
+    expired: dict[str, int] = {}
+    if not dry_run:
+        deleted = await _delete_condemned(database, store, clock, now - grace, only)
+        if only is None:
+            async with database.transaction("remove what has expired") as conn:
+                expired = await delete_expired(
+                    conn,
+                    pushes_before=now - timedelta(days=settings.push_keep_days),
+                    tokens_before=now - TOKENS_KEEP,
+                    now=now,
+                )
+    return GcReport(dry_run, done, orphans, deleted, expired)
+
+
+async def _find_orphans(
+    database: Database, store: Store, cutoff: datetime, only: int | None, *, dry_run: bool
+) -> Orphans:
+    """Condemn keys older than `cutoff` that no row names, and give up uploads as old."""
+    prefix = "packs/" if only is None else f"packs/{only}/"
+    keys = size_bytes = uploads = 0
+    async for batch in _in_batches(store.list(prefix)):
+        by_repository: dict[int, list[tuple[bytes, int]]] = {}
+        for item in batch:
+            parsed = parse_pack_key(item.key)
+            if parsed is not None and item.stored_at < cutoff:
+                by_repository.setdefault(parsed[0], []).append((parsed[1], item.size_bytes))
+        for repository_id, found in by_repository.items():
+            digests = [digest for digest, _size in found]
+            async with database.transaction("condemn orphans") as conn:
+                await load_state(conn, repository_id, lock=True)  # None if it was deleted: then nobody pushes
+                named = await find_named_packs(conn, repository_id, digests, condemned=False)
+                named |= await find_named_packs(conn, repository_id, digests, condemned=True)
+                orphans = [(digest, size) for digest, size in found if digest not in named]
+                if not dry_run:
+                    # They are older than the grace already.
+                    await condemn_packs(conn, repository_id, [digest for digest, _size in orphans], cutoff)
+            keys += len(orphans)
+            size_bytes += sum(size for _digest, size in orphans)
+    async for upload in store.list_uploads(prefix):
+        if upload.started_at < cutoff:
+            uploads += 1
+            if not dry_run:
+                await store.abort_upload(upload.key, upload.upload)
+    return Orphans(keys, size_bytes, uploads)
+
+
+async def _in_batches(items: AsyncIterator[StoredObject]) -> AsyncIterator[Sequence[StoredObject]]:
+    batch: list[StoredObject] = []
+    async for item in items:
+        batch.append(item)
+        if len(batch) >= KEYS_AT_ONCE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+async def _delete_condemned(
+    database: Database, store: Store, clock: Clock, before: datetime, only: int | None
+) -> int:
+    deleted = 0
+    while True:
+        now = clock()
+        async with database.read("list condemned") as conn:
+            found = await list_condemned(conn, before, now, only, KEYS_AT_ONCE)
+        if not found:
+            return deleted
+        by_repository: dict[int, list[bytes]] = {}
+        for repository_id, digest in found:
+            by_repository.setdefault(repository_id, []).append(digest)
+        for repository_id, digests in by_repository.items():
+            async with database.transaction("lease condemned") as conn:
+                await load_state(conn, repository_id, lock=True)
+                named = await find_named_packs(conn, repository_id, digests, condemned=False)
+                if named:  # a push recorded them again
+                    await forget_condemned(conn, repository_id, sorted(named))
+                until = now + timedelta(seconds=LEASE_S)
+                leased = await lease_condemned(conn, repository_id, digests, now, until)
+            if not leased:
+                continue
+            keys = [pack_key(repository_id, digest) for digest in leased]
+            await asyncio.wait_for(store.delete(keys), DELETE_TIMEOUT_S)
+            async with database.transaction("forget condemned") as conn:
+                await load_state(conn, repository_id, lock=True)
+                await forget_condemned(conn, repository_id, leased)
+                # Whoever looked at one of these keys before it was deleted looks again.
+                await add_to_totals(conn, repository_id, 0, 0, removed=True)
+            deleted += len(leased)

@@ -1,0 +1,194 @@
+"""Clean-up: what no ref reaches goes, everything else stays, also beside pushes."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+import pytest
+from tests.musehub.hub import History, Remote, header_of, pack_of, push_body
+from tests.musehub.upkeep.conftest import Upkeep
+
+from muse.errors import MuseError
+from muse.objects.ids import Kind
+from muse.wire.messages import RefUpdate
+from musehub.upkeep.collect import Collector
+
+
+def fetched(remote: Remote) -> dict[str, int]:
+    """Counts of a clone that came through."""
+    last = remote.fetch().frames()[-1]
+    assert last.type == b"E", last
+    counts: dict[str, int] = last.json()["counts"]
+    return counts
+
+
+def force(remote: Remote, history: History, new: bytes, old: bytes) -> None:
+    remote.push(history, [RefUpdate("heads/main", old, new, Kind.COMMIT, True)])
+
+
+def scene(upkeep: Upkeep) -> tuple[Remote, History, bytes, bytes]:
+    """Two commits, of which the second is not reachable any more."""
+    ada = upkeep.hub.user("ada").repository("notes")
+    history = History()
+    first = history.commit_files({"a": os.urandom(5000), "dir/b": b"two" * 99})
+    ada.push_main(history, first)
+    second = history.commit_files({"big": os.urandom(90_000), "dir/b": b"two" * 98 + b"!"}, first)
+    ada.push_main(history, second, first)
+    force(ada, history, first, second)
+    return ada, history, first, second
+
+
+def test_what_no_branch_reaches_goes_after_the_grace(upkeep: Upkeep) -> None:
+    ada, history, first, second = scene(upkeep)
+    before = upkeep.repository("notes")
+
+    assert upkeep.gc().repositories[0].objects == {}
+    preview = upkeep.gc(days_later=2, dry_run=True)
+    assert upkeep.repository("notes") == before
+    report = upkeep.gc(days_later=2)
+
+    (collected,) = report.repositories
+    assert collected.objects == {"commit": 1, "tree": 2, "blob": 2}
+    assert collected.left is None
+    assert preview.repositories[0].objects == collected.objects
+    assert preview.freed_bytes == report.freed_bytes
+    after = upkeep.repository("notes")
+    assert before.stored_objects - after.stored_objects == 5
+    assert before.stored_bytes - after.stored_bytes == report.freed_bytes > 90_000
+    assert fetched(ada) == {"O": 2, "S": 2, "C": 1}
+    assert ada.missing(Kind.COMMIT, [first, second]) == [second]
+    assert upkeep.gc(days_later=2).repositories[0].objects == {}
+
+
+def test_packs_leave_the_store_another_grace_later(upkeep: Upkeep) -> None:
+    scene(upkeep)
+    keys = upkeep.keys()
+    assert upkeep.gc(days_later=2).deleted_keys == 0
+    assert upkeep.keys() == keys
+    assert upkeep.gc(days_later=4).deleted_keys == 1
+    assert upkeep.keys() == set(upkeep.pack_keys("notes"))
+
+
+def test_clean_up_on_s3(upkeep_on_s3: Upkeep) -> None:
+    ada, history, first, second = scene(upkeep_on_s3)
+    upkeep_on_s3.gc(days_later=2)
+    assert upkeep_on_s3.gc(days_later=4).deleted_keys == 1
+    assert upkeep_on_s3.keys() == set(upkeep_on_s3.pack_keys("notes"))
+    assert fetched(ada)["C"] == 1
+
+
+def test_what_was_removed_can_be_pushed_again(upkeep: Upkeep) -> None:
+    ada, history, first, second = scene(upkeep)
+    upkeep.gc(days_later=2)
+    upkeep.gc(days_later=4)
+    again = History()
+    again.objects.update(history.objects)
+    assert ada.push_main(again, second, first)["counts"]["commits"] == 2
+    assert fetched(ada)["C"] == 2
+
+
+def test_a_pack_of_which_more_than_half_is_dead_is_written_anew(upkeep: Upkeep) -> None:
+    ada = upkeep.hub.user("ada").repository("notes")
+    history = History()
+    keep = os.urandom(2000)
+    both = history.commit_files({"keep": keep, "drop": os.urandom(50_000)})
+    ada.push_main(history, both)
+    only = history.commit_files({"keep": keep})
+    ada.push(history, [RefUpdate("heads/main", both, only, Kind.COMMIT, True)])
+
+    preview = upkeep.gc(days_later=2, dry_run=True)
+    report = upkeep.gc(days_later=2)
+
+    assert report.repositories[0].rewritten_packs == preview.repositories[0].rewritten_packs == 1
+    assert abs(report.freed_bytes - preview.freed_bytes) < 200
+    assert upkeep.repository("notes").stored_bytes < 10_000
+    assert fetched(ada) == {"O": 1, "S": 1, "C": 1}
+    upkeep.gc(days_later=4)
+    assert upkeep.keys() == set(upkeep.pack_keys("notes"))
+    assert fetched(ada) == {"O": 1, "S": 1, "C": 1}
+
+
+def test_a_live_record_does_not_keep_its_dead_base(upkeep: Upkeep) -> None:
+    ada = upkeep.hub.user("ada").repository("notes")
+    history = History()
+    names = {f"file-{n:04}": os.urandom(20) for n in range(300)}
+    first = history.commit_files({**names, "x": b"1"})
+    ada.push_main(history, first)
+    second = history.commit_files({"x": b"2"}, first)
+    ada.push_main(history, second, first)
+    tree = history.graph(second).tree
+    alone = history.commit(tree, message="without history")
+    force(ada, history, alone, second)
+
+    report = upkeep.gc(days_later=2)
+
+    assert report.repositories[0].objects == {"commit": 2, "tree": 2, "blob": 1}
+    assert fetched(ada)["C"] == 1
+    assert ada.missing(Kind.TREE, [tree]) == []
+
+
+def test_a_push_that_relied_on_what_went_away_is_told_to_send_it_again(upkeep: Upkeep) -> None:
+    ada, history, first, second = scene(upkeep)
+    third = history.commit_files({"more": b"3"}, second)
+    header = header_of([RefUpdate("heads/main", first, third)])
+    taken = history.take()
+
+    def body() -> list[bytes]:
+        return [push_body(header, taken)]
+
+    # The hub finds the second commit recorded when it reads the frames; then a clean-up removes it; then comes E.
+    whole = body()[0]
+    collected = []
+
+    def pieces():  # type: ignore[no-untyped-def]
+        yield whole[:-20]
+        while not ada.missing(Kind.COMMIT, [third]) == [third]:
+            pass
+        collected.append(upkeep.gc(days_later=2))
+        yield whole[-20:]
+
+    answer = ada.user.request("POST", f"{ada.path}/push/stream", pieces())
+    with pytest.raises(MuseError) as caught:
+        answer.result()
+    assert caught.value.code == "missing-objects"
+    assert collected[0].repositories[0].objects["commit"] == 1
+    assert fetched(ada) == {"O": 2, "S": 2, "C": 1}
+
+    again = History()
+    again.objects.update(history.objects)
+    ada.push_main(again, third, first)
+    assert fetched(ada)["C"] == 3
+
+
+def test_a_push_that_lands_between_marking_and_sweeping_keeps_what_it_needs(upkeep: Upkeep) -> None:
+    ada, history, first, second = scene(upkeep)
+    row = upkeep.repository("notes")
+    from musehub.db.instants import utc_now
+
+    now = utc_now() + timedelta(days=2)
+    collector = Collector(
+        upkeep.database, upkeep.store, row.id, "ada/notes", cutoff=now - timedelta(days=1), now=now
+    )
+    upkeep.call(collector._mark())
+    third = history.commit_files({"more": b"3"}, second)
+    ada.push_main(history, third, first)
+    upkeep.call(collector._sweep())
+    collector.close()
+    assert fetched(ada)["C"] == 3
+
+
+def test_keys_that_no_row_names_go_and_young_ones_stay(upkeep: Upkeep) -> None:
+    ada = upkeep.hub.user("ada").repository("notes")
+    history = History()
+    ada.push_main(history, history.commit_files({"a": b"1"}))
+    history.commit_files({"never": os.urandom(100)})
+    pack = pack_of([(i, r) for kind, i, r in history.take() if kind is Kind.BLOB])
+    assert ada.upload(os.urandom(16), pack).status == 200
+
+    assert upkeep.gc(grace=timedelta(0)).orphans.keys == 0
+    assert upkeep.gc(days_later=2, dry_run=True).orphans.keys == 1
+    assert len(upkeep.keys()) == 2
+    report = upkeep.gc(days_later=2)
+    assert (report.orphans.keys, report.deleted_keys) == (1, 1)
+    assert upkeep.keys() == set(upkeep.pack_keys("notes"))
