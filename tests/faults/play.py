@@ -138,12 +138,16 @@ class _First:
                         self._stage.address, self._stage.hub.token, timeouts=timeouts, retry=retry
                     ) as hub:
                         push(repository, "origin", select_refs(repository), hub)
-        finally:
-            self.struck_now = self.struck
-            _check(
-                self.struck_now > 0 or len(self._scene.strikes) > 1,
-                "the fault did not happen: the push did not come by there",
-            )
+        except MuseError as error:
+            self._check_struck(f"; the push ended with {error.code}: {error}")
+            raise
+        self._check_struck("")
+
+    def _check_struck(self, otherwise: str) -> None:
+        _check(
+            self.struck > 0 or len(self._scene.strikes) > 1,
+            f"the fault did not happen: the push did not come by there{otherwise}",
+        )
 
     def _sleep(self, seconds: float) -> None:
         self.retries += 1

@@ -161,7 +161,11 @@ class ServerStage(Stage):
     def kill_postgresql(self, *, back: bool) -> None:
         with self._lock:
             self._postgresql_runs = False
-            _kill_family(self._postgresql._server.get_pid())
+            server = self._postgresql._server
+            _kill_family(server.get_pid())
+            # They may name a process that is dead and not yet waited for, which would count as a running one.
+            for lock in ("postmaster.pid", ".s.PGSQL.5432.lock"):
+                (server.pgdata / lock).unlink(missing_ok=True)
             if back:
                 self.heal()
 
