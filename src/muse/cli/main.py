@@ -22,6 +22,7 @@ def main(
     """Run one command line and return its exit code; `environment` and `now` default to the process's own."""
     if arguments is None:
         arguments = sys.argv[1:]
+        _collect_rarely()
     if sys.stdout is None or sys.stderr is None:  # started with a closed stdout or stderr
         _open_closed_streams()
     try:
@@ -39,6 +40,13 @@ def main(
     except BrokenPipeError:
         _forget_stdout()
         return 141
+
+
+def _collect_rarely() -> None:
+    """Look for circular garbage less often: a plan or a tree is a hundred thousand tuples and no circle."""
+    import gc
+
+    gc.set_threshold(20_000, 20, 20)
 
 
 def _open_closed_streams() -> None:
