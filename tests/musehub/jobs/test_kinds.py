@@ -11,6 +11,8 @@ import pytest
 from tests.musehub.hub import History, Remote, RunningHub
 from tests.musehub.jobs.conftest import Jobs
 
+from muse.objects.commit import Agent, Commit, decode_commit, encode_commit
+from muse.objects.ids import Kind
 from musehub.jobs.catalog import AFTER_PUSH
 from musehub.jobs.changes import count_changed_lines
 from musehub.jobs.kinds.coupling import count_pairs
@@ -125,11 +127,15 @@ def test_a_walk_costs_statements_by_batches_not_by_commits(ada: Remote, jobs: Jo
 
 def test_agents_and_people_are_told_apart(ada: Remote, jobs: Jobs) -> None:
     history = History()
-    head = history.commit_files({"a": b"1"})
-    ada.push_main(history, head)
+    tree = history.snapshot({"a": b"1"})
+    first = history.commit(tree)
+    person = decode_commit(history.objects[Kind.COMMIT, first]).author
+    agent = Agent("composer", "a model", "a tool")
+    commit = Commit(tree, (first,), person, person, "by itself", agent)
+    ada.push_main(history, history.put(Kind.COMMIT, encode_commit(commit)))
     jobs.run()
     people = jobs.insights()["contributors"]["contributors"]
-    assert [(person["kind"], person["agent"]) for person in people] == [("human", "")]
+    assert {(person["kind"], person["agent"]) for person in people} == {("human", ""), ("agent", "composer")}
 
 
 def test_the_scrub_finds_a_damaged_pack_and_forgets_it_when_it_is_well(ada: Remote, jobs: Jobs) -> None:
