@@ -15,12 +15,16 @@ from typing import Any
 
 import botocore.auth
 import pytest
+import sqlalchemy.event
 from tests.faulty_proxy import Fault, FaultyProxy
 from tests.histories import commit_files, content, make_repository
 from tests.musehub.hub import HubUser, RunningHub
 
 from muse.errors import MuseError
+from muse.history.edit import edit_tree
+from muse.objects.commit import Commit, Person, encode_commit
 from muse.objects.ids import Kind, hash_bytes
+from muse.objects.tree import FILE, Entry
 from muse.remote.address import Origin, RepositoryUrl, parse_hub_url
 from muse.remote.client import HubClient
 from muse.remote.clone import clone
@@ -203,6 +207,22 @@ def test_an_upload_in_parts_is_taken_up_where_it_was_cut(
     ada.check_clone()
 
 
+def watch_pool(hub: RunningHub) -> Callable[[], int]:
+    """Watch the real pool; what is returned counts the connections that the current task holds."""
+    holders: dict[Any, Any] = {}
+
+    def check_out(_connection: Any, record: Any, _proxy: Any) -> None:
+        holders[record] = asyncio.current_task()
+
+    def check_in(_connection: Any, record: Any) -> None:
+        holders.pop(record, None)
+
+    for engine in {hub.database._writer, hub.database._reader}:
+        sqlalchemy.event.listen(engine.sync_engine, "checkout", check_out)
+        sqlalchemy.event.listen(engine.sync_engine, "checkin", check_in)
+    return lambda: sum(task is asyncio.current_task() for task in holders.values())
+
+
 async def _secret() -> bytes:
     return b"s" * 32
 
@@ -243,8 +263,13 @@ class HeldStore:
         self._inner = inner
         self.arrived = asyncio.Event()
         self.gate = asyncio.Event()
+        self._open_for_good = False
         self.calls: list[tuple[str, int]] = []
         self.connections: Callable[[], int] = lambda: 0
+
+    def open_for_good(self) -> None:
+        self._open_for_good = True
+        self.gate.set()
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)
@@ -278,7 +303,8 @@ class HeldStore:
     async def _pass(self, name: str) -> None:
         self.arrived.set()
         await self.gate.wait()
-        self.gate.clear()
+        if not self._open_for_good:
+            self.gate.clear()
         self.calls.append((name, self.connections()))
 
 
@@ -288,7 +314,7 @@ def test_no_connection_is_out_while_store_or_client_is_waited_for(
 ) -> None:
     store = HeldStore(open_store(settings, _secret).inner)
     hub = start_hub(store, stream_max_objects=20)
-    store.connections = lambda: hub.database.checked_out
+    store.connections = watch_pool(hub)
     ada = make_ada(hub)
     commit_noise(ada.repository, 3 << 20)
     commit_files(ada.repository, {f"f{n}": b"%d" % n for n in range(30)})
@@ -386,3 +412,57 @@ async def _hold(hub: RunningHub, events: list[asyncio.Event]) -> None:
         await conn.exec_driver_sql("SELECT 1")
         events.append(release)
         await release.wait()
+
+
+def commit_many(repository: Repository, *, commits: int, blobs: int) -> None:
+    """A history of distinct blobs of 1,500 bytes, written in one transaction."""
+    rng = random.Random(commits)
+    ada = Person("Ada", "ada@example.org", 1_700_000_000, 0)
+    with repository.transaction("test") as transaction:
+        root = head = None
+        written = 0
+        for number in range(commits):
+            changes: dict[str, Entry | None] = {}
+            while written < blobs * (number + 1) // commits:
+                blob = transaction.put(Kind.BLOB, rng.randbytes(1500))
+                changes[f"part-{written % 9}/{rng.randrange(400)}-{written}"] = Entry("", FILE, blob, 1500)
+                written += 1
+            root = edit_tree(transaction.load, root, changes, transaction.put).id
+            parents = (head,) if head else ()
+            commit = encode_commit(Commit(root, parents, ada, ada, f"commit {number}"))
+            head = transaction.put(Kind.COMMIT, commit, head)
+        assert head is not None
+        transaction.set_ref("heads/main", head)
+
+
+@only_s3
+def test_what_a_push_of_992_commits_and_4142_blobs_costs(
+    start_hub: Callable[..., RunningHub],
+    settings: Settings,
+    make_ada: Callable[..., Ada],
+    proxies: Callable[[str], FaultyProxy],
+) -> None:
+    """Statements, store calls and requests grow with packs and batches, not with objects or commits."""
+    store = HeldStore(open_store(settings, _secret).inner)
+    hub = start_hub(store, pack_max_bytes=1 << 20)
+    store.connections = watch_pool(hub)
+    hub._loop.call_soon_threadsafe(store.open_for_good)
+    proxy = proxies(hub.url)
+    ada = make_ada(hub, proxy.origin)
+    commit_many(ada.repository, commits=992, blobs=4142)
+    records: list[TransactionRecord] = []
+    hub.database.observers.append(records.append)
+    pushed = ada.push()
+    packs = pushed.packs
+    assert 5 <= packs <= 10
+    assert pushed.receipt.counts["blobs"] == 4142
+    assert pushed.receipt.counts["commits"] == 992
+    assert len(proxy.requests) == 2 + 2 * packs  # refs and stream; presign and confirm
+    assert len(store.calls) == 2 * packs
+    assert {out for _, out in store.calls} == {0}
+    statements = sum(record.statements for record in records)
+    assert statements <= 80 + 25 * packs
+    timeline = pushed.receipt.timeline
+    assert timeline["store_calls"] == 0
+    assert 0 < timeline["finalise_transaction_s"] < 0.5
+    assert timeline["longest_transaction_s"] < 0.5
