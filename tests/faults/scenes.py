@@ -47,7 +47,7 @@ PLACES = {
     "head": Place("behind", "HEAD", "/", PACKS, 4, {BEFORE: 0, DONE: 0}),
     "put": Place("store", "PUT", "/", PACKS, 4, {BEFORE: 0, REQUEST: 12_000, SENT: 0, ANSWER: 20, DONE: 0}),
     "confirm": Place("hub", "POST", "/push/confirm", PACKS, 4, {BEFORE: 0, SENT: 0, ANSWER: 100, DONE: 0}),
-    "get": Place("behind", "GET", ".pack", PACKS, 4, {BEFORE: 0, ANSWER: 20_000, DONE: 0}),
+    "get": Place("behind", "GET", "/packs/", PACKS, 4, {BEFORE: 0, ANSWER: 20_000, DONE: 0}),
     "stream": Place(
         "hub", "POST", "/push/stream", PACKS, 1, {BEFORE: 0, REQUEST: 900, SENT: 0, ANSWER: 40, DONE: 0}
     ),

@@ -37,6 +37,7 @@ MAX_BYTES_IN_FLIGHT = 64 << 20
 MiB.
 """
 PIECE_BYTES = 256 << 10
+AGAIN = "push again; what was confirmed is not sent twice"
 INDEX_RESERVE_BYTES = 64 << 10
 
 
@@ -282,7 +283,13 @@ class Uploader:
             ) as answer:
                 if not 200 <= answer.status < 300:
                     raise _explain_refusal(answer)
-                answer.answer.read_all(1 << 20)
+                if b"<Error>" in answer.answer.read_all(1 << 20):  # a store that failed after its status
+                    raise RemoteFailure(
+                        "store-unavailable",
+                        "the object store answered an upload with success and an error",
+                        hint=AGAIN,
+                        retry=True,
+                    )
         except BaseException:
             self._note_sent(-counted)
             raise
@@ -322,11 +329,15 @@ def _explain_refusal(answer: OpenAnswer) -> MuseError:
         details[RETRY_AFTER] = pause
     message = f"the object store answered an upload with status {status}"
     if status in (401, 403):
-        return AccessDenied("bad-upload-url", message, retry=True, details=details)
+        return AccessDenied("bad-upload-url", message, hint=AGAIN, retry=True, details=details)
     if status == 429:
-        return LimitReached("busy", message, retry=True, details=details)
+        return LimitReached("busy", message, hint=AGAIN, retry=True, details=details)
+    if status == 507:
+        hint = "the store of the hub is full; its operator has to make room"
+        return RemoteFailure("store-unavailable", message, hint=hint, retry=True, details=details)
     if status in (408, 425) or status >= 500:
-        return RemoteFailure("store-unavailable", message, retry=True, details=details)
+        return RemoteFailure("store-unavailable", message, hint=AGAIN, retry=True, details=details)
     if status == 413:
-        return LimitReached("too-large", message, details=details)
-    return InvalidData("wrong-hash", message, retry=True, details=details)
+        hint = "the store takes less at once than the hub says; its operator has to lower pack_max_bytes"
+        return LimitReached("too-large", message, hint=hint, details=details)
+    return InvalidData("wrong-hash", message, hint=AGAIN, retry=True, details=details)

@@ -54,7 +54,9 @@ async def finish_parts(store: Store, key: str, request: ConfirmRequest, part_siz
         there = await store.list_parts(key, request.upload)
         fitting = [there.get(number) == size for number, size in enumerate(sizes, start=1)]
         if not all(fitting) or len(request.parts) != len(sizes):
-            raise InvalidData("truncated", "not all parts of the pack are there", retry=True)
+            raise InvalidData(
+                "truncated", "not all parts of the pack are there", hint="push again", retry=True
+            )
         await store.finish_upload(key, request.upload, request.parts)
     except NotFound:
         if await store.head(key) is None:

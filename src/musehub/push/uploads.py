@@ -45,6 +45,7 @@ logger = logging.getLogger("musehub.push")
 
 MAX_RAW_BYTES_PER_PACK = 16 << 30
 """What a few megabytes of compressed zeros may cost in time."""
+AGAIN = "push again; what was confirmed is not sent twice"
 MAX_BASE_BYTES = 32 << 20
 """Stored bytes of bases outside a pack that are read in advance; further ones are read one by one."""
 
@@ -122,6 +123,10 @@ async def confirm_pack(
             objects, outside = await _verify(service, repository.id, request, timeline)
         except InvalidData as error:
             await drop_unusable(service.store, key, error)
+            raise
+        except NotFound as error:
+            # A store may say that it has what it has not: to be uploaded again, so worth another attempt.
+            error.hint, error.retry = AGAIN, True
             raise
         finally:
             service.confirming.release()
@@ -216,7 +221,10 @@ async def _verify(
     try:
         if len(view) != request.size_bytes:
             raise InvalidData(
-                "wrong-hash", f"the uploaded pack has {len(view)} bytes, not {request.size_bytes}", retry=True
+                "wrong-hash",
+                f"the uploaded pack has {len(view)} bytes, not {request.size_bytes}",
+                hint=AGAIN,
+                retry=True,
             )
         with timeline.phase(DECODE):
             outside = await asyncio.to_thread(_check_and_list_bases, view, request.digest)
@@ -241,7 +249,7 @@ async def _verify(
 def _check_and_list_bases(view: memoryview, digest: bytes) -> dict[bytes, int]:
     """Check the hash; return the bases outside of the pack, and how long a chain stands on each."""
     if hashlib.sha256(view).digest() != digest:
-        raise InvalidData("wrong-hash", "the uploaded pack does not have its SHA-256", retry=True)
+        raise InvalidData("wrong-hash", "the uploaded pack does not have its SHA-256", hint=AGAIN, retry=True)
     roots: dict[bytes, tuple[bytes | None, int]] = {}
     outside: dict[bytes, int] = {}
     for object_id, _offset, record in iter_records(view):
