@@ -94,7 +94,7 @@ class RunningHub:
         """Make a user who is logged in."""
 
         async def make() -> str:
-            user = await self._accounts.users.create(name, password="correct horse battery")
+            user = await self._accounts.users.create(name)
             return (await self._accounts.tokens.issue(user.id, scope=scope)).secret
 
         return HubUser(self.url, name, self.call(make()))

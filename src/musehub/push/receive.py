@@ -8,6 +8,7 @@ from typing import Any
 
 from muse.errors import InternalError, InvalidData, MuseError
 from muse.objects.ids import Kind
+from muse.packs.record import Record
 from muse.wire.frames import BLOBS, COMMITS, END, HEADER, TREES, Frame
 from muse.wire.messages import PushHeader
 from muse.wire.parsing import parse_end, parse_push_header
@@ -32,6 +33,9 @@ from musehub.repos.objects import ObjectReader
 from musehub.storage.metering import StoreMeter, store_metered
 
 logger = logging.getLogger("musehub.push")
+
+BATCH_RECORDS = 2_000
+"""A frame of small deltas holds many thousand; more at once would make a long transaction."""
 
 _ORDER = {TREES: 1, BLOBS: 1, COMMITS: 2}
 
@@ -197,7 +201,10 @@ class _Receiving:
             if order is None or order < stage:
                 raise InvalidData("bad-frame", f"frame {frame.type.decode()} is out of order in a push")
             stage = order
-            await self._receive_batch(frame)
+            with self._timeline.phase(DECODE):
+                records = await asyncio.to_thread(self._parse, frame)
+            for start in range(0, len(records), BATCH_RECORDS):
+                await self._receive_batch(frame.type, records[start : start + BATCH_RECORDS])
 
     def _check_end(self, frame: Frame) -> None:
         end = parse_end(frame.json())
@@ -212,10 +219,9 @@ class _Receiving:
                 details={"received": counts, "announced": announced},
             )
 
-    async def _receive_batch(self, frame: Frame) -> None:
+    async def _receive_batch(self, frame_type: bytes, records: list[Record]) -> None:
         recorder = self._recorder
         with self._timeline.phase(DECODE):
-            records = await asyncio.to_thread(self._parse, frame)
             batch = Batch(records)
             kinds = {record.kind for record in records if record.base is not None}
             for kind in kinds:
@@ -241,10 +247,10 @@ class _Receiving:
             for descendants in self._forward.values():
                 if not descendants.isdisjoint(commit.parents):
                     descendants.add(object_id)
-        self._counts[frame.type] += len(batch.objects)
+        self._counts[frame_type] += len(batch.objects)
         self._timeline.done += len(batch.objects)
 
-    def _parse(self, frame: Frame) -> list[Any]:
+    def _parse(self, frame: Frame) -> list[Record]:
         self._frames.account(frame)
         return parse_batch(frame, self._service.settings.object_max_bytes)
 

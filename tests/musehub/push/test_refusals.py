@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from tests.musehub.hub import History, Remote, RunningHub, finish_body, header_of, pack_of, push_body
+from tests.musehub.hub import History, HubUser, Remote, RunningHub, finish_body, header_of, pack_of, push_body
 
 from muse.errors import MuseError
 from muse.objects.commit import Commit, Person, Signature, encode_commit
@@ -19,19 +21,55 @@ from muse.objects.tree import TYPE_LINE
 from muse.packs.record import Encoding, Record, encode_object, encode_record
 from muse.wire.frames import BLOBS, COMMITS, END, FRAME, HEADER, TREES, encode_frame, encode_json
 from muse.wire.messages import RefUpdate
+from musehub.db.engine import open_database
+from musehub.db.migrate import upgrade
+from musehub.settings import load_settings
 
 PERSON = Person("A", "a@example.org", 1_700_000_000, 0)
 
 
+class Place:
+    """A hub that many tests share, each with users and repositories of its own."""
+
+    def __init__(self, hub: RunningHub) -> None:
+        self.hub = hub
+        self.url = hub.url
+        self._numbers = itertools.count()
+        self._keeper = hub.user("keeper")
+
+    def remote(self) -> Remote:
+        """A repository that does not exist yet, of somebody who may create it."""
+        return self._keeper.repository(f"notes-{next(self._numbers)}")
+
+    def user(self, name: str, **options: str) -> HubUser:
+        return self.hub.user(f"{name}{next(self._numbers)}", **options)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """On SQLite alone: what is refused here is refused before a database sees it."""
+    settings = load_settings({"data_dir": tmp_path_factory.mktemp("hub")}, environ={})
+
+    async def migrate() -> None:
+        database = open_database(settings)
+        await upgrade(database)
+        await database.close()
+
+    asyncio.run(migrate())
+    hub = RunningHub(settings)
+    yield Place(hub)
+    hub.stop()
+
+
+@pytest.fixture
+def ada(place: Place) -> Remote:
+    return place.remote()
+
+
 @pytest.fixture
 def database_kind() -> str:
-    """What is refused is refused before a database sees it."""
+    """For the few tests that need a hub with settings of their own."""
     return "sqlite"
-
-
-@pytest.fixture
-def ada(hub: RunningHub) -> Remote:
-    return hub.user("ada").repository("notes")
 
 
 def refused(remote: Remote, body: bytes) -> MuseError:
@@ -284,11 +322,11 @@ def test_parents_come_first(ada: Remote) -> None:
     assert ada.stream(push_body(header, rest + commits)).result()
 
 
-def test_objects_of_another_repository_do_not_count(hub: RunningHub) -> None:
+def test_objects_of_another_repository_do_not_count(place: Place) -> None:
     history = History()
     commit = history.commit_files({"secret": b"plans"})
-    hub.user("ada").repository("vault").push_main(history, commit)
-    bob = hub.user("bob").repository("copy")
+    place.user("ada").repository("vault").push_main(history, commit)
+    bob = place.user("bob").repository("copy")
     error = refused(bob, stream_of(commit))
     assert error.code == "missing-objects"
     tree = history.graph(commit).tree
@@ -304,16 +342,16 @@ def test_objects_of_another_repository_do_not_count(hub: RunningHub) -> None:
 # ---- who
 
 
-def test_a_private_repository_does_not_exist_for_others(hub: RunningHub) -> None:
+def test_a_private_repository_does_not_exist_for_others(place: Place) -> None:
     history = History()
     commit = history.commit_files({"a": b"1"})
-    ada = hub.user("ada").repository("diary")
+    ada = place.user("ada")
     push_id = os.urandom(16)
     body = push_body(header_of([RefUpdate("heads/main", None, commit)], push_id=push_id), history.take())
-    ada.stream(body).result()
-    for other in (hub.user("bob"), hub.nobody()):
-        theirs = other.repository("diary", "ada")
-        nowhere = other.repository("nothing", "ada")
+    ada.repository("diary").stream(body).result()
+    for other in (place.user("bob"), place.hub.nobody()):
+        theirs = other.repository("diary", ada.name)
+        nowhere = other.repository("nothing", ada.name)
         for remote in (theirs, nowhere):
             answers = [
                 remote.refs(),
@@ -328,15 +366,13 @@ def test_a_private_repository_does_not_exist_for_others(hub: RunningHub) -> None
         assert (first.code, first.details) == (second.code, second.details)
 
 
-def test_a_token_may_only_do_what_its_scope_says(hub: RunningHub) -> None:
-    reader = hub.user("ada", scope="read").repository("notes")
+def test_a_token_may_only_do_what_its_scope_says(place: Place) -> None:
+    reader = place.user("reader", scope="read").repository("notes")
     assert refused(reader, valid_body()).code == "wrong-scope"
 
 
-def test_a_wrong_token_is_refused_and_the_request_read_to_its_end(hub: RunningHub) -> None:
-    user = hub.user("ada")
-    user._token = "nonsense"
-    answer = user.repository("notes").stream(b"x" * 5_000_000)
+def test_a_wrong_token_is_refused_and_the_request_read_to_its_end(place: Place) -> None:
+    answer = HubUser(place.url, "eve", "nonsense").repository("notes").stream(b"x" * 5_000_000)
     assert answer.status == 403
     assert answer.error().code == "bad-credentials"
 
@@ -352,8 +388,8 @@ def test_a_repository_is_not_created_unless_that_is_said(ada: Remote) -> None:
 
 
 @pytest.mark.parametrize("name", ["a b", "x.git", "a..b", ".hidden", "n" * 101, "%2e%2e"])
-def test_a_repository_has_a_plain_name(hub: RunningHub, name: str) -> None:
-    remote = hub.user("ada").repository(name.replace(" ", "%20"))
+def test_a_repository_has_a_plain_name(place: Place, name: str) -> None:
+    remote = place.user("ada").repository(name.replace(" ", "%20"))
     assert refused(remote, valid_body()).code in {"bad-name", "page-not-found"}
 
 
