@@ -1,8 +1,8 @@
 """Collects one repository: finds what nothing reaches, and removes it beside running pushes.
 
 docs/decisions/0010-collecting-beside-pushes.md gives the argument. In short: every removal locks the
-repository and goes on only if nothing was recorded and no ref moved since this clean-up last looked; otherwise
-it looks again first. What names something is removed before it, so whatever remains is closed at every moment.
+repository and goes on only if nothing was recorded and no ref moved since this clean-up last looked; else
+it looks again first. What names something is removed before it: whatever remains is closed at every moment.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from muse.objects.ids import Kind
 from muse.objects.references import iter_references
 from muse.packs.pack import PackWriter
 from muse.packs.record import Record, encode_object
+from musehub.db.checks import keep_missing
 from musehub.db.engine import Database
 from musehub.db.objects import BlobRow, load_blob_rows
 from musehub.db.refs import list_refs
-from musehub.db.state import Totals, add_to_totals, load_state, take_back_pack
+from musehub.db.state import Totals, add_to_totals, load_state, note_healed, take_back_pack
 from musehub.db.sweep import (
     PackFacts,
     condemn_packs,
@@ -92,6 +93,7 @@ class Collector:
         self._last_position = 0
         self._packs: dict[int, PackFacts] = {}
         self._last_pack = 0
+        self._absent_blobs: set[bytes] = set()
         self._rewritten = 0
         self._removed_packs = 0
         self._freed = 0
@@ -153,6 +155,7 @@ class Collector:
     async def _mark_keys(self, keys: set[tuple[int, bytes]]) -> None:
         absent = await asyncio.to_thread(self._marks.mark, keys)
         # Blobs that a check found missing are noted as such; a record that is named must be there.
+        self._absent_blobs.update(object_id for kind, object_id in absent if kind == Kind.BLOB)
         damaged = [key for key in absent if key[0] != Kind.BLOB]
         if damaged:
             kind, object_id = damaged[0]
@@ -206,6 +209,7 @@ class Collector:
             pass
         for pack in await self._choose_half_dead():
             await self._rewrite(pack)
+        await self._alone("forget missing objects", self._forget_missing)
 
     async def _alone(self, name: str, work: Callable[[AsyncConnection], Awaitable[Totals | None]]) -> bool:
         """Run `work` in a transaction that sees exactly what was marked; False when it has nothing to do."""
@@ -277,6 +281,15 @@ class Collector:
             del self._packs[pack.id]
         self._removed_packs += len(empty)
         return Totals(size_bytes, 0)
+
+    async def _forget_missing(self, conn: AsyncConnection) -> Totals | None:
+        """Nobody need bring back what nothing names any more."""
+        state = await load_state(conn, self._id)
+        if state is None or not state.is_incomplete:
+            return None
+        await keep_missing(conn, self._id, sorted(self._absent_blobs))
+        await note_healed(conn, self._id)
+        return Totals(0, 0)
 
     async def _choose_half_dead(self) -> list[PackFacts]:
         live = await asyncio.to_thread(self._marks.sum_packs)

@@ -7,14 +7,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.musehub.hub import RunningHub
+from tests.musehub.hub import HubUser, RunningHub
 from tests.musehub.seaweedfs import SeaweedFS
 
+from muse.remote.address import parse_hub_url
+from muse.remote.client import HubClient
 from musehub.app.compose import open_hub_store
 from musehub.db.instants import utc_now
+from musehub.db.objects import list_packs
 from musehub.db.repositories import RepositoryRow, find_owner_and_repository
 from musehub.settings import Settings
 from musehub.storage.port import pack_key
+from musehub.upkeep.fsck import Problem, check_hub
 from musehub.upkeep.gc import GcReport, collect_garbage
 
 
@@ -38,6 +42,11 @@ class Upkeep:
             collect_garbage(self.database, self.store, self.settings, later, **options)
         )
         return report
+
+    def fsck(self, **options: Any) -> list[Problem]:
+        """Problems of all repositories."""
+        checked = self.call(check_hub(self.database, self.store, utc_now, **options))
+        return [problem for each in checked for problem in each.problems]
 
     def repository(self, name: str, owner: str = "ada") -> RepositoryRow:
         async def find() -> RepositoryRow | None:
@@ -69,6 +78,10 @@ class Upkeep:
 
         found: list[str] = self.call(load())
         return found
+
+    def client(self, user: HubUser) -> HubClient:
+        """A real client for a user of the hub."""
+        return HubClient(parse_hub_url(self.hub.url), user.token)
 
 
 @pytest.fixture
