@@ -34,13 +34,14 @@ def group_references(kind: Kind, data: bytes) -> dict[Kind, list[bytes]]:
         level, kinds, ids, _ = decode_columns(data)
         if level:
             return {Kind.TREE: ids}
-        if BLOB_KINDS.issuperset(kinds):
-            return {Kind.BLOB: ids}
+        targets = {_KIND_OF.get(entry_kind) for entry_kind in set(kinds)}
         groups: dict[Kind, list[bytes]] = {}
-        for entry_kind, object_id in zip(kinds, ids, strict=True):
-            target = _KIND_OF.get(entry_kind)
-            if target is not None:
-                groups.setdefault(target, []).append(object_id)
+        for target in targets:
+            if target is None:  # a submodule names nothing
+                continue
+            if len(targets) == 1:
+                return {target: ids}
+            groups[target] = [i for i, k in zip(ids, kinds, strict=True) if _KIND_OF.get(k) is target]
         return groups
     if kind is Kind.COMMIT:
         commit = decode_commit(data)

@@ -136,12 +136,16 @@ def verify_pack(
 
     try:
         for object_id, offset, record in iter_records(pack, max_raw_bytes):
-            kind = record.kind
-            depth = depths.get((kind, record.base), 0) + 1 if record.base else 0
-            if depth > MAX_CHAIN:
-                raise InvalidData("bad-pack", f"a pack holds a chain of more than {MAX_CHAIN} bases")
-            depths[kind, object_id] = depth
-            data = decode_object(record, base_of(kind, record.base) if record.base else None)
+            kind, encoding, raw_size, base, payload = record
+            key = (kind, object_id)
+            if base is None:
+                data = decode_object(record)
+            else:
+                depth = depths.get((kind, base), 0) + 1
+                if depth > MAX_CHAIN:
+                    raise InvalidData("bad-pack", f"a pack holds a chain of more than {MAX_CHAIN} bases")
+                depths[key] = depth
+                data = decode_object(record, base_of(kind, base))
             if hash_bytes(data) != object_id:
                 raise InvalidData(
                     "wrong-hash",
@@ -149,16 +153,13 @@ def verify_pack(
                     details={"id": object_id.hex()},
                 )
             if visit is not None:
-                visit(Kind(kind), object_id, data)
-            found[kind, object_id] = record
-            recent[kind, object_id] = data
-            recent_bytes += len(data)
+                visit(_KINDS[kind], object_id, data)
+            found[key] = record
+            recent[key] = data
+            recent_bytes += raw_size
             while recent_bytes > RECENT_BYTES and len(recent) > 1:
                 recent_bytes -= len(recent.pop(next(iter(recent))))
-            size = len(record.payload)
-            objects.append(
-                PackedObject(object_id, kind, offset, record.encoding, record.raw_size, size, record.base)
-            )
+            objects.append(PackedObject(object_id, kind, offset, encoding, raw_size, len(payload), base))
     finally:
         found.clear()  # `base_of` refers to itself, and the records to the pack: both would outlive this call
     return objects
@@ -166,6 +167,7 @@ def verify_pack(
 
 MAX_CHAIN = 64
 """Longest chain of bases inside one pack that is accepted; writers stay far below."""
+_KINDS = {int(kind): kind for kind in Kind}
 RECENT_BYTES = 8 << 20
 """Decoded objects that `verify_pack` keeps for the deltas that follow; writers keep a chain together."""
 

@@ -29,6 +29,13 @@ class Encoding(IntEnum):
     """zstd with the raw bytes of another object of the same kind, the base, as prefix."""
 
 
+_RAW, _PREFIX = int(Encoding.RAW), int(Encoding.PREFIX)
+_KINDS_AND_ENCODINGS = {
+    kind << 4 | encoding: (int(kind), int(encoding)) for kind in Kind for encoding in Encoding
+}
+_new = tuple.__new__
+
+
 class Record(NamedTuple):
     """An encoded object. `base` is the id of the prefix object, of the same kind, or None."""
 
@@ -69,9 +76,9 @@ def decode_object(record: Record, base_data: bytes | None = None) -> bytes:
     Never allocates more than the announced size, which `parse_record` has bounded.
     """
     encoding = record.encoding
-    if encoding == Encoding.RAW:
+    if encoding == _RAW:
         data = bytes(record.payload)
-    elif encoding == Encoding.ZSTD:
+    elif encoding != _PREFIX:
         data = zstd.decompress(record.payload, record.raw_size)
     elif base_data is not None:
         data = zstd.decompress_with_prefix(record.payload, record.raw_size, base_data)
@@ -100,20 +107,22 @@ def parse_record(buffer: memoryview, offset: int, max_raw_bytes: int = MAX_RAW_B
     if offset + HEADER.size > len(buffer):
         raise InvalidData("truncated", "a record ends before its header does")
     tag, raw_size, stored_size = HEADER.unpack_from(buffer, offset)
-    kind, encoding = tag >> 4, tag & 15
-    if not Kind.BLOB <= kind <= Kind.CHUNKS or encoding > Encoding.PREFIX:
+    known = _KINDS_AND_ENCODINGS.get(tag)
+    if known is None:
         raise InvalidData("bad-record", "a record has an unknown kind or encoding")
-    if raw_size > max_raw_bytes or (encoding == Encoding.RAW and raw_size != stored_size):
+    kind, encoding = known
+    if raw_size > max_raw_bytes or (encoding == _RAW and raw_size != stored_size):
         raise InvalidData("bad-record", f"a record announces an impossible size ({raw_size} bytes)")
     offset += HEADER.size
     base = None
-    if encoding == Encoding.PREFIX:
+    if encoding == _PREFIX:
         base = bytes(buffer[offset : offset + ID_BYTES])
         offset += ID_BYTES
     end = offset + stored_size
     if end > len(buffer):
         raise InvalidData("truncated", "a record ends before its payload does")
-    return Record(kind, encoding, raw_size, base, buffer[offset:end]), end
+    # What the class itself does, without a call in Python: this is done for every object that comes or goes.
+    return _new(Record, (kind, encoding, raw_size, base, buffer[offset:end])), end
 
 
 def check_id(object_id: bytes, data: bytes) -> None:

@@ -24,6 +24,8 @@ KINDS_OF_FRAME = {
 
 Known = dict[Kind, set[bytes]]
 
+_KINDS = {int(kind): kind for kind in Kind}
+
 
 def parse_batch(frame: Frame, max_object_bytes: int) -> list[Record]:
     """Parse the records of an S, O or C frame; raises `bad-frame`, `bad-record`, `truncated`, `too-large`."""
@@ -67,7 +69,7 @@ class Batch:
         for record in self.records[len(self.objects) :]:
             data, depth = decoder.decode(record)
             object_id = hash_bytes(data)
-            kind = Kind(record.kind)
+            kind = _KINDS[record.kind]
             if kind is not Kind.BLOB:
                 self._read(kind, object_id, data, known)
             decoder.keep(kind, object_id, data, depth)
