@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -41,6 +42,9 @@ from musehub.telemetry.readiness import Readiness
 from musehub.web.routes import warm_up, web_router
 from musehub.wire_http.endpoints import wire_routes
 
+_LOADED_LATE = ("encodings.idna", "encodings.utf_8_sig")
+"""What libraries import when they are first used; `tests/musehub/app/test_first_request.py` finds them."""
+
 
 def create_app(
     settings: Settings,
@@ -60,6 +64,7 @@ def create_app(
     fetches = FetchService(hub_database, hub_store, settings)
     parts = Parts(hub_database, hub_store, settings, clock)
     worker = Worker(parts, slots=settings.workers)
+    warmed = asyncio.Event()
     metrics = watch(hub_database, hub_store, accounts, pushes, fetches, worker)
     app = Litestar(
         route_handlers=[
@@ -86,7 +91,7 @@ def create_app(
             "actor": Provide(provide_actor),
         },
         exception_handlers={Exception: error_response},
-        lifespan=[_closing(hub_database, hub_store), _warming, _working(worker, settings)],
+        lifespan=[_closing(hub_database, hub_store), _warming(warmed), _working(worker, settings)],
         openapi_config=openapi_config(),
         logging_config=None,  # the command that runs the hub says how it logs
         request_max_body_size=settings.request_max_bytes,
@@ -101,6 +106,7 @@ def create_app(
         log_request(request["method"], request["path"], status, seconds, address)
 
     hub.observers.append(note_request)
+    hub.warmed = warmed
     return hub
 
 
@@ -171,11 +177,25 @@ def _working(worker: Worker, settings: Settings) -> Callable[[Litestar], Abstrac
     return lifespan
 
 
-@asynccontextmanager
-async def _warming(_app: Litestar) -> AsyncIterator[None]:
-    """Load what pages need beside the first requests, in a thread: no request waits for an import."""
-    warming = asyncio.create_task(asyncio.to_thread(warm_up))
-    try:
-        yield
-    finally:
-        await warming
+def _warming(warmed: asyncio.Event) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    """Load what requests need beside the first of them, in a thread: none waits for an import."""
+
+    async def warm() -> None:
+        await asyncio.to_thread(_load_everything)
+        warmed.set()
+
+    @asynccontextmanager
+    async def lifespan(_app: Litestar) -> AsyncIterator[None]:
+        warming = asyncio.create_task(warm())
+        try:
+            yield
+        finally:
+            await warming
+
+    return lifespan
+
+
+def _load_everything() -> None:
+    for name in _LOADED_LATE:
+        importlib.import_module(name)
+    warm_up()

@@ -43,6 +43,8 @@ class HubApp:
         self._idle = asyncio.Event()
         self._idle.set()
         self.draining = False
+        self.warmed = asyncio.Event()
+        """Set once everything that requests need is imported."""
         self.observers: list[Callable[[Scope, int, float], None]] = []
         """Told of every request: its scope, the status (0: none was sent) and the seconds it took."""
 
