@@ -63,7 +63,8 @@ async def check_store(settings: Settings, store: Store) -> None:
         return
     place = settings.store_url.partition("?")[0]
     try:
-        async for _ in store.list("startup/"):
+        # Of all questions this one is answered most exactly when the bucket or the right to it is missing.
+        async for _ in store.list_uploads("startup/"):
             break
     except NotFound:
         raise UsageError(
