@@ -71,7 +71,8 @@ def play(stage: Stage, scene: Scene, folder: Path) -> Played:
         except MuseError as error:
             first.code = error.code
             if error.code == "internal" or not error.hint:
-                raise Lost(f"the user saw {error!r}, code {error.code}, hint {error.hint}") from error
+                seen = f"the user saw {error!r}, code {error.code}, hint {error.hint}"
+                raise Lost(f"{seen}\n{_tail(stage)}") from error
         stage.heal()
         sent = _sent_bytes(stage)
         for proxy in stage.ways.values():
@@ -264,6 +265,11 @@ def _check_copy(url: RepositoryUrl, stage: Stage, work: Path, folder: Path) -> N
             for one in (copy, repository):
                 problems = list(fsck(one))
                 _check(not problems, f"fsck found {problems[:3]}")
+
+
+def _tail(stage: Stage) -> str:
+    """The end of the hub's log, for whoever looks for a defect."""
+    return stage.hub.log.read_text(errors="replace")[-4000:]
 
 
 def _check(holds: bool, otherwise: str) -> None:
