@@ -81,7 +81,7 @@ class Upkeep:
 
     def client(self, user: HubUser) -> HubClient:
         """A real client for a user of the hub."""
-        return HubClient(parse_hub_url(self.hub.url), user.token)
+        return HubClient(parse_hub_url(self.hub.url), user._token or "")
 
 
 @pytest.fixture
