@@ -161,7 +161,9 @@ def verify_pack(
                 recent_bytes -= len(recent.pop(next(iter(recent))))
             objects.append(PackedObject(object_id, kind, offset, encoding, raw_size, len(payload), base))
     finally:
-        found.clear()  # `base_of` refers to itself, and the records to the pack: both would outlive this call
+        # `base_of` refers to itself: what it sees, packs and objects, would outlive this call.
+        found.clear()
+        recent.clear()
     return objects
 
 
