@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
 import gc
 import signal
 import sys
@@ -18,6 +16,7 @@ from musehub.accounts.passwords import make_password
 from musehub.accounts.service import open_accounts
 from musehub.app.compose import create_app, open_hub_store
 from musehub.app.listen import RunningServer, open_socket, socket_url
+from musehub.app.memory import return_large_blocks
 from musehub.db import migrate
 from musehub.db.engine import Database, open_database
 from musehub.db.instants import Clock, utc_now
@@ -26,11 +25,8 @@ from musehub.storage.opening import check_store
 
 FIRST_ADMIN = "admin"
 GC_THRESHOLDS = (20_000, 10, 10)
-"""Rarer than usual: a batch of a push is tens of thousands of tuples, none of them part of a circle. Looking
-for circles in them took a quarter of the processor time of a push."""
-MAX_ARENAS = 2
-"""Of the C library's allocator. With one for each thread (eight per core) they keep 90 MB after a push."""
-_M_ARENA_MAX = -8
+"""Rarer than usual: a batch of a push is tens of thousands of tuples, none of them part of a circle. The usual
+ones cost a quarter of what a hub spends on a push."""
 
 
 class Started(NamedTuple):
@@ -104,8 +100,8 @@ def run(settings: Settings, announce: Callable[[Started], None]) -> None:
         loop_factory = uvloop.new_event_loop
     except ImportError:
         loop_factory = None
-    _bound_arenas()
     gc.set_threshold(*GC_THRESHOLDS)
+    return_large_blocks()
 
     def start(started: Started) -> None:
         gc.freeze()  # what is there by now stays, and need not be looked at again
@@ -114,9 +110,3 @@ def run(settings: Settings, announce: Callable[[Started], None]) -> None:
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(serve(settings, start))
     sys.stdout.flush()
-
-
-def _bound_arenas() -> None:
-    """Must come before the first thread; where the C library is not glibc, nothing happens."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, MAX_ARENAS)

@@ -20,18 +20,18 @@ from musehub.db.objects import PackRow, find_packs, find_positions, find_present
 from musehub.db.refs import list_refs
 from musehub.db.repositories import RepositoryRow
 from musehub.fetch.blobs import iter_blob_records, plan_blobs
-from musehub.repos.reach import find_reach
 from musehub.fetch.trees import ASK_AT_ONCE, TreeWalk
 from musehub.repos.access import get_repository
 from musehub.repos.limits import limits_of
 from musehub.repos.objects import ObjectReader
+from musehub.repos.reach import find_reach
 from musehub.settings import Settings
 from musehub.storage.port import Store, pack_key
 
 MAX_HAVE_TREES = 32
 """Heads of the other side whose trees are compared besides those right below the wanted commits."""
 SEND_AT_ONCE = 500
-KEEP_RECORDS_BYTES = 16 << 20
+KEEP_RECORDS_BYTES = 8 << 20
 """Records seen while looking for what is missing that need not be read again to be sent."""
 PACKS_PER_FRAME = 1_000
 

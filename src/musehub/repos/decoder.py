@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from muse.errors import InvalidData
 from muse.objects.ids import Kind
-from muse.packs.record import Record, decode_object
+from muse.packs.record import Encoding, Record, decode_object
 from musehub.db.objects import MAX_CHAIN
 
-DEFAULT_CACHE_BYTES = 32 << 20
+DEFAULT_CACHE_BYTES = 16 << 20
 
 
 class MissingBase(Exception):
@@ -58,7 +58,7 @@ class Decoder:
 
         Raises MissingBase, and `bad-record` for what does not decode or has too long a chain.
         """
-        if record.base is None:
+        if record.encoding != Encoding.PREFIX or record.base is None:
             return decode_object(record), 0
         base, depth = self._load(record.kind, record.base, MAX_CHAIN)
         if depth >= MAX_CHAIN:
@@ -89,7 +89,7 @@ class Decoder:
             raise MissingBase(kind, object_id)
         if steps == 0:
             raise InvalidData("bad-record", f"a record stands on a chain of more than {MAX_CHAIN} bases")
-        if record.base is None:
+        if record.encoding != Encoding.PREFIX or record.base is None:
             data, depth = decode_object(record), 0
         else:
             base, depth = self._load(kind, record.base, steps - 1)
