@@ -25,8 +25,8 @@ from musehub.storage.opening import check_store
 
 FIRST_ADMIN = "admin"
 GC_THRESHOLDS = (20_000, 10, 10)
-"""Rarer than usual: a batch of a push is tens of thousands of tuples, none of them part of a circle. The usual
-ones cost a quarter of what a hub spends on a push."""
+"""Rarer than usual: a batch of a push is tens of thousands of tuples, none of them part of a circle. The
+usual ones cost a quarter of what a hub spends on a push."""
 
 
 class Started(NamedTuple):
