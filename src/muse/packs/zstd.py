@@ -1,14 +1,15 @@
 """zstd with one reused context per thread: making one costs four times the work on a small object.
 
 Two libraries, see docs/decisions/0009: `backports.zstd`, which Python 3.14 has built in, cannot decompress
-twice with one context; `zstandard` can, but finds only what lies near in a prefix.
+twice with one context; `zstandard` can, but compresses badly with a prefix.
 """
 
 from __future__ import annotations
 
+import struct
 import sys
 import threading
-from collections.abc import Callable
+from typing import Protocol
 
 from muse.errors import InvalidData
 
@@ -40,13 +41,30 @@ LONG_DISTANCE_FROM_BYTES = 256 << 10
 """From this prefix on the match finder needs long-distance matching: an edited 4 MB text then takes 429
 bytes, not 2 MB."""
 
+MIN_PREFIX_BYTES = 8
 SINGLE_FRAMES = 200
 """So many frames are decompressed before `zstandard` is imported: that costs what it saves on a thousand."""
 
 
+MAX_CHAINED_BASE_BYTES = 64 << 10
+"""A base up to this is decompressed anew as a frame of one block, which is no more than a copy of it."""
+_RAW_FRAME = struct.Struct("<IBI")
+_MAGIC, _SIZE_IN_FOUR_BYTES = 0xFD2FB528, 0xA0
+
+Frame = bytes | memoryview
+
+
+class _Reusable(Protocol):
+    """What one thread decompresses with; None where only the slow way is sure to refuse what it must."""
+
+    def plain(self, data: Frame, size_bytes: int) -> bytes | None: ...
+
+    def with_prefix(self, data: Frame, size_bytes: int, prefix: bytes) -> bytes | None: ...
+
+
 class _Local(threading.local):
     compressor: ZstdCompressor | None = None
-    decompress_frame: Callable[[bytes | memoryview, int], bytes | None] | None = None
+    reusable: _Reusable | None = None
 
 
 _local = _Local()
@@ -74,46 +92,78 @@ def compress_with_prefix(data: bytes | memoryview, prefix: bytes) -> bytes:
     return compressor.compress(data, ZstdCompressor.FLUSH_FRAME)
 
 
-def decompress(data: bytes | memoryview, size_bytes: int) -> bytes:
+def decompress(data: Frame, size_bytes: int) -> bytes:
     """Return exactly `size_bytes` or raise `bad-record`; never holds more than one byte beyond them."""
-    global _frames_seen
-    decompress_frame = _local.decompress_frame
-    if decompress_frame is not None:
-        result = decompress_frame(data, size_bytes)
+    reusable = _local.reusable or _find_reusable()
+    if reusable is not None:
+        result = reusable.plain(data, size_bytes)
         if result is not None:
             return result
-    elif _frames_seen < SINGLE_FRAMES:
-        _frames_seen += 1
-    else:
-        _local.decompress_frame = _make_reusable()
     return _decompress(ZstdDecompressor(options=_LIMITS), data, size_bytes)
 
 
-def _make_reusable() -> Callable[[bytes | memoryview, int], bytes | None]:
-    """Return a function for one thread that decompresses a frame which announces the size it should have.
-
-    It returns None for any other, and raises `bad-record` for one that does not hold what it announces.
-    """
-    import zstandard
-
-    announced_size, failure = zstandard.frame_content_size, zstandard.ZstdError
-    decompress = zstandard.ZstdDecompressor(max_window_size=1 << WINDOW_LOG_MAX).decompress
-
-    def decompress_frame(data: bytes | memoryview, size_bytes: int) -> bytes | None:
-        try:
-            # Checked first, because that much is allocated. What is empty is not even read to its end.
-            if not size_bytes or announced_size(data) != size_bytes:
-                return None
-            return decompress(data, allow_extra_data=False)
-        except failure as error:
-            raise _bad_frame(error) from None
-
-    return decompress_frame
-
-
-def decompress_with_prefix(data: bytes | memoryview, size_bytes: int, prefix: bytes) -> bytes:
+def decompress_with_prefix(data: Frame, size_bytes: int, prefix: bytes) -> bytes:
+    if len(prefix) < MIN_PREFIX_BYTES:
+        raise InvalidData("bad-record", f"a base has at least {MIN_PREFIX_BYTES} bytes")
+    reusable = _local.reusable or _find_reusable()
+    if reusable is not None:
+        result = reusable.with_prefix(data, size_bytes, prefix)
+        if result is not None:
+            return result
     dictionary = ZstdDict(prefix, is_raw=True).as_prefix
     return _decompress(ZstdDecompressor(zstd_dict=dictionary, options=_LIMITS), data, size_bytes)
+
+
+def _find_reusable() -> _Reusable | None:
+    global _frames_seen
+    if _frames_seen < SINGLE_FRAMES:
+        _frames_seen += 1
+        return None
+    _local.reusable = _make_reusable()
+    return _local.reusable
+
+
+def _make_reusable() -> _Reusable:
+    import zstandard
+
+    announced_size, header_size = zstandard.frame_content_size, zstandard.frame_header_size
+    failure = zstandard.ZstdError
+    decompressor = zstandard.ZstdDecompressor(max_window_size=1 << WINDOW_LOG_MAX)
+
+    def ends(data: Frame) -> bool:
+        """Say whether the frame is all there is; a chain does not look."""
+        at = header_size(data)
+        while True:
+            head = int.from_bytes(data[at : at + 3], "little")
+            at += 3 + (1 if head & 6 == 2 else head >> 3)
+            if head & 1 or at >= len(data):
+                return at + (data[4] & 4) == len(data)
+
+    class Reusable:
+        def plain(self, data: Frame, size_bytes: int) -> bytes | None:
+            try:
+                # Checked first, because that much is allocated. What is empty is not even read to its end.
+                if not size_bytes or announced_size(data) != size_bytes:
+                    return None
+                return decompressor.decompress(data, allow_extra_data=False)
+            except failure as error:
+                raise _bad_frame(error) from None
+
+        def with_prefix(self, data: Frame, size_bytes: int, prefix: bytes) -> bytes | None:
+            size = len(prefix)
+            if not size_bytes or size > MAX_CHAINED_BASE_BYTES:
+                return None
+            try:
+                if announced_size(data) != size_bytes or not ends(data):
+                    return None
+                # A chain is the one way to give this context a prefix: the base goes first, not compressed.
+                block = (size << 3 | 1).to_bytes(3, "little")
+                base = b"".join((_RAW_FRAME.pack(_MAGIC, _SIZE_IN_FOUR_BYTES, size), block, prefix))
+                return decompressor.decompress_content_dict_chain([base, bytes(data)])
+            except (failure, ValueError) as error:
+                raise _bad_frame(error) from None
+
+    return Reusable()
 
 
 _LIMITS: dict[int, int] = {DecompressionParameter.window_log_max: WINDOW_LOG_MAX}

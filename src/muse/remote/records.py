@@ -42,10 +42,8 @@ class Outgoing:
         for start in range(0, len(ids), CHAINED_BLOBS):
             places = self._objects.find_locations(Kind.BLOB, ids[start : start + CHAINED_BLOBS])
             for batch in _split(_order_chains(places), places):
-                records = {
-                    object_id: record
-                    for _, object_id, record in self._objects.iter_records((Kind.BLOB, one) for one in batch)
-                }
+                stored = sorted(((one, places[one]) for one in batch), key=lambda item: item[1][:2])
+                records = dict(self._objects.iter_places(Kind.BLOB, stored))
                 for object_id in batch:
                     yield object_id, records.pop(object_id)
 

@@ -104,6 +104,13 @@ class ObjectStore:
         """Return where many objects lie, in one query; raises `missing-object`. Memory: 300 bytes each."""
         return {key[1]: location for key, location in self._locate_many([(kind, one) for one in ids])}
 
+    def iter_places(
+        self, kind: Kind, places: Iterable[tuple[bytes, Location]]
+    ) -> Iterator[tuple[bytes, Record]]:
+        """Yield (id, stored form) from places that `find_locations` returned lately, in the order given."""
+        for _, object_id, record in self._iter_located([((kind, one), place) for one, place in places]):
+            yield object_id, record
+
     def size(self, kind: Kind, object_id: bytes) -> int:
         """Return the size of an object's bytes; raises `missing-object`."""
         return self._get_location(kind, object_id).raw_size

@@ -153,3 +153,34 @@ def test_a_frame_may_leave_out_its_size() -> None:
     assert zstd.decompress(frame, 7) == b"content"
     with pytest.raises(InvalidData):
         zstd.decompress(frame, 6)
+
+
+@pytest.mark.usefixtures("busy_thread")
+@pytest.mark.parametrize("size", [8, 255, 256, 1000, 64 << 10, (64 << 10) + 1, 200_000])
+def test_a_context_that_is_used_again_takes_a_base_of_any_size(size: int) -> None:
+    base = (struct.pack("<I", 0xEC30A437) + bytes(range(256)) * (size // 256 + 1))[
+        :size
+    ]  # looks like a dictionary
+    content = base[: size // 2] + b"changed" + base[size // 2 + 3 :]
+    frame = zstd.compress_with_prefix(content, base)
+    assert zstd.decompress_with_prefix(frame, len(content), base) == content
+    for bad, announced in (
+        (frame, len(content) - 1),
+        (frame, len(content) + 1),
+        (frame, 0),
+        (frame[:-1], len(content)),
+        (frame + b"x", len(content)),
+        (frame + frame, len(content)),
+        (frame + struct.pack("<II", 0x184D2A50, 3) + b"abc", len(content)),
+        (b"", 1),
+        (b"no frame at all", 15),
+    ):
+        with pytest.raises(InvalidData) as caught:
+            zstd.decompress_with_prefix(bad, announced, base)
+        assert caught.value.code == "bad-record"
+
+
+def test_a_base_of_a_few_bytes_is_refused() -> None:
+    frame = zstd.compress_with_prefix(b"content" * 20, b"12345678")
+    with pytest.raises(InvalidData):
+        zstd.decompress_with_prefix(frame, 140, b"1234567")
