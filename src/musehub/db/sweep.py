@@ -18,11 +18,9 @@ from musehub.db.objects import BlobRow
 from musehub.db.state import Totals
 from musehub.db.tables import (
     blobs,
-    commit_figures,
     commit_parents,
     commits,
     condemned_packs,
-    file_changes,
     login_attempts,
     packs,
     pushes,
@@ -137,7 +135,10 @@ async def list_blobs_after(conn: AsyncConnection, repository_id: int, pack_id: i
 async def delete_records(
     conn: AsyncConnection, repository_id: int, kind: Kind, ids: Sequence[bytes]
 ) -> Totals:
-    """Remove records, of commits with all that is derived from them; returns what that freed."""
+    """Remove records, of commits with their rows; returns what that freed.
+
+    What the walk over commits found stays: a commit that is pushed again must not be counted twice.
+    """
     if not ids:
         return Totals(0, 0)
     wanted = ids_relation(conn, ids)
@@ -152,8 +153,6 @@ async def delete_records(
         for table, column in (
             (commits, commits.c.id),
             (commit_parents, commit_parents.c.commit_id),
-            (commit_figures, commit_figures.c.commit_id),
-            (file_changes, file_changes.c.commit_id),
         ):
             wanted = ids_relation(conn, ids)
             await conn.execute(

@@ -37,6 +37,10 @@ class RepositoryAddresses(NamedTuple):
     def pushes(self) -> str:
         return f"{self.home}/pushes"
 
+    @property
+    def insights(self) -> str:
+        return f"{self.home}/insights"
+
     def push(self, push_id: str) -> str:
         return f"{self.pushes}/{push_id}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from litestar import Router
 from litestar.di import Provide
 
-from musehub.web import assets, commits, files, home, pushes, refs, signing_in
+from musehub.web import assets, commits, files, home, insights, pushes, refs, signing_in
 from musehub.web.addresses import RepositoryAddresses
 from musehub.web.given import provide_library
 from musehub.web.highlight import highlight_lines
@@ -35,6 +35,7 @@ def web_router() -> Router:
             refs.show_tags,
             pushes.show_pushes,
             pushes.show_push,
+            insights.show_insights,
         ],
         dependencies={"visit": Provide(provide_visit), "library": Provide(provide_library)},
         include_in_schema=False,

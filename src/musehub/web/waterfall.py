@@ -11,6 +11,7 @@ WIDTH = 1000
 """The picture is drawn on a scale of this many units; the page stretches it."""
 
 _MEANINGS = {
+    "authenticate": "who is asking",
     "wait for client": "the client was computing, or its bytes were travelling",
     "decode": "inflating and hashing what arrived",
     "closure": "checking that everything named is there",

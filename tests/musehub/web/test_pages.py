@@ -42,7 +42,7 @@ def test_no_link_of_any_page_leads_nowhere(scene: Scene, admin: httpx.Client) ->
                 if address.path and not address.netloc:
                     waiting.append(address.path + (f"?{address.query}" if address.query else ""))
     kinds = {path.split("/")[3] for path in seen if path.startswith(f"{ENGINE}/")}
-    assert kinds == {"tree", "blob", "raw", "commits", "commit", "branches", "tags", "pushes"}
+    assert kinds == {"tree", "blob", "raw", "commits", "commit", "branches", "tags", "pushes", "insights"}
 
 
 def test_the_first_page_of_a_repository_shows_its_files_and_its_readme(
@@ -209,6 +209,6 @@ def test_a_repository_without_a_branch_says_how_to_push(scene: Scene, admin: htt
     text = words(get(admin, "/admin/begun"))
     assert "Nothing here yet" in text
     assert f"muse remote add origin {scene.url}/admin/begun" in text
-    for page in ("branches", "tags", "pushes"):
+    for page in ("branches", "tags", "pushes", "insights"):
         get(admin, f"/admin/begun/{page}")
     get(admin, "/admin/begun/commits/main", status=404)

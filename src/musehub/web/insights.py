@@ -1,0 +1,154 @@
+"""The page of what jobs found out about a repository: languages, people, what changes, what it takes up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from litestar import Response, get
+from litestar.params import FromPath
+
+from musehub.db.insights import Insight
+from musehub.jobs.reading import load_insights
+from musehub.web.given import GivenLibrary, GivenVisit
+from musehub.web.page import page_response
+from musehub.web.views import RepositoryView, view_repository
+from musehub.web.wording import format_count, format_size
+
+SHOWN = 15
+_WIDTH = 1000
+
+
+class Bar(NamedTuple):
+    """One line of a list with a bar of up to 1000 units; `address` None for what is no file."""
+
+    name: str
+    address: str | None
+    note: str
+    width: int
+    mark: str = ""
+
+
+class Section(NamedTuple):
+    title: str
+    about: str
+    bars: list[Bar]
+
+
+@get("/{owner:str}/{name:str}/insights")
+async def show_insights(
+    owner: FromPath[str], name: FromPath[str], visit: GivenVisit, library: GivenLibrary
+) -> Response[bytes]:
+    """What the jobs of the last push found."""
+    browser = await library.open(owner, name)
+    repository = view_repository(browser.repository, browser.refs)
+    found = await load_insights(library.database, visit.actor, owner, name)
+    context = {
+        "repository": repository,
+        "tab": "insights",
+        "sections": [section for section in view_sections(repository, found) if section.bars],
+        "facts": view_facts({kind: insight.value for kind, insight in found.items()}),
+        "computed_at": _latest(found.values()),
+    }
+    return await page_response(visit, "insights.html", context)
+
+
+def view_sections(repository: RepositoryView, found: Mapping[str, Insight]) -> list[Section]:
+    """What has a bar per line; a section without lines was not computed yet or has nothing to say."""
+    values = {kind: insight.value for kind, insight in found.items()}
+
+    def lines(kind: str, key: str) -> list[dict[str, Any]]:
+        listed: list[dict[str, Any]] = values.get(kind, {}).get(key, [])
+        return listed[:SHOWN]
+
+    def address(path: str) -> str | None:
+        rev = repository.default_rev
+        return repository.addresses.blob(rev, path) if rev is not None else None
+
+    languages = _bars(
+        (item["name"], None, f"{format_size(item['bytes'])} in {_files(item['files'])}", item["bytes"], "")
+        for item in lines("languages", "languages")
+    )
+    people = _bars(
+        (
+            item["agent"] or item["name"],
+            None,
+            _commits(item["commits"]),
+            item["commits"],
+            "agent" if item["kind"] == "agent" else "",
+        )
+        for item in lines("contributors", "contributors")
+    )
+    churn = _bars(
+        (
+            item["path"],
+            address(item["path"]),
+            f"+{item['lines_added']:,} −{item['lines_removed']:,}, {_commits(item['changes'])}",
+            item["lines_added"] + item["lines_removed"],
+            "",
+        )
+        for item in lines("churn", "paths")
+    )
+    hotspots = _bars(
+        (
+            item["path"],
+            address(item["path"]),
+            f"{_commits(item['changes'])}, {format_size(item['bytes'])}",
+            item["changes"] * item["bytes"],
+            "",
+        )
+        for item in lines("hotspots", "files")
+    )
+    coupling = _bars(
+        (" · ".join(item["paths"]), None, f"{item['together']:,} together", item["together"], "")
+        for item in lines("coupling", "pairs")
+    )
+    largest = _bars(
+        (item["path"], address(item["path"]), format_size(item["bytes"]), item["bytes"], "")
+        for item in lines("largest", "files")
+    )
+    return [
+        Section("Languages", "of the default branch, by bytes", languages),
+        Section("Contributors", "by commits", people),
+        Section("Churn", "lines added and removed in 30 days", churn),
+        Section("Hotspots", "large files that changed often in a year", hotspots),
+        Section("Coupling", "files that changed in the same commits", coupling),
+        Section("Largest files", "of the default branch", largest),
+    ]
+
+
+def view_facts(values: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Sizes and the state of what is stored."""
+    facts = []
+    if storage := values.get("storage"):
+        facts.append(("Stored", format_size(storage["stored_bytes"])))
+        facts.append(("Objects", f"{storage['objects']:,}"))
+        facts.append(("Packs", f"{storage['packs']:,}"))
+    if dedupe := values.get("dedupe"):
+        facts.append(("Raw", f"{format_size(dedupe['raw_bytes'])}, {dedupe['ratio']}× what is stored"))
+    if scrub := values.get("scrub"):
+        state = "no problem found" if not scrub["problems"] else f"{scrub['problems']:,} damaged"
+        facts.append(("Verified", f"{format_size(scrub['bytes'])} read back, {state}"))
+    return facts
+
+
+def _bars(items: Iterable[tuple[str, str | None, str, int, str]]) -> list[Bar]:
+    listed = list(items)
+    most = max((item[3] for item in listed), default=0) or 1
+    return [
+        Bar(name, address, note, max(4, round(_WIDTH * size / most)), mark)
+        for name, address, note, size, mark in listed
+    ]
+
+
+def _files(count: int) -> str:
+    return format_count(count, "file")
+
+
+def _commits(count: int) -> str:
+    return format_count(count, "commit")
+
+
+def _latest(insights: Iterable[Insight]) -> datetime | None:
+    return max((insight.computed_at for insight in insights), default=None)
