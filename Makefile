@@ -11,6 +11,7 @@ help:
 	@echo "make demo    import a real history, push it to a hub, clone it, compare"
 	@echo "make cluster run two hubs on PostgreSQL and S3 under load, and kill some of it"
 	@echo "make test    run all tests (PYTEST_ARGS='-q tests/muse' for some of them)"
+	@echo "make soak    thousands of pushes under injected faults (SOAK_SCENES, SOAK_SECONDS, SOAK_SEED)"
 	@echo "make check   lint, types, import contracts and tests: what CI runs"
 	@echo "make lint    the same without the tests"
 	@echo "make docs    write the generated documents again"
@@ -25,6 +26,12 @@ cluster: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	@$(BIN)/pytest $(PYTEST_ARGS)
+
+soak: $(VENV)/.installed
+	@$(BIN)/python scripts/soak.py
+
+soak-table: $(VENV)/.installed
+	@$(BIN)/python scripts/soak.py --table
 
 check: lint test
 

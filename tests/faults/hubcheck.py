@@ -1,25 +1,25 @@
-"""Looks at a hub from behind: what its database says, its store has to hold."""
+"""Looks at a hub from behind: database, store and hashes agree, and nothing is left over."""
 
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-import sqlalchemy as sa
 from tests.faults.stage import Stage
 
 from musehub.app.compose import open_hub_store
-from musehub.db import tables
 from musehub.db.engine import open_database
 from musehub.db.instants import utc_now
-from musehub.storage.port import pack_key
+from musehub.upkeep.fsck import check_hub as check_repositories
+from musehub.upkeep.gc import collect_garbage
 
 GRACE = timedelta(hours=1)
-"""Packs that no row names may lie in the store for so long: a push may be under way."""
 
 
 def check_hub(stage: Stage) -> list[str]:
-    """Return what is wrong."""
+    """Check, collect what nobody names as if the grace period were over, check again; returns what is wrong."""
+    stage.heal()
+    stage.reset()
     return asyncio.run(_check(stage))
 
 
@@ -27,20 +27,21 @@ async def _check(stage: Stage) -> list[str]:
     settings = stage.load_settings()
     database = open_database(settings)
     store = open_hub_store(settings, database)
-    problems = []
+
+    def later() -> datetime:
+        return utc_now() + 3 * GRACE
+
+    problems: list[str] = []
     try:
-        async with database.read("check packs") as conn:
-            rows = (await conn.execute(sa.select(tables.packs))).all()
-        named = {pack_key(row.repository_id, row.digest): row.size_bytes for row in rows}
-        found = {stored.key: stored async for stored in store.list("")}
-        for key, size in named.items():
-            if key not in found:
-                problems.append(f"{stage.kind}: the pack {key} is not in the store")
-            elif found[key].size_bytes != size:
-                problems.append(f"{stage.kind}: the pack {key} has {found[key].size_bytes} bytes, not {size}")
-        for key, stored in found.items():
-            if key not in named and utc_now() - stored.stored_at > GRACE:
-                problems.append(f"{stage.kind}: {key} is an orphan beyond the grace period")
+        for checked in await check_repositories(database, store, utc_now, deep=True):
+            problems += (f"{stage.kind}: {checked.repository}: {problem}" for problem in checked.problems)
+        # Twice: packs leave the store a grace period after their rows.
+        for _ in range(2):
+            await collect_garbage(database, store, settings, later, grace=GRACE)
+        for checked in await check_repositories(database, store, utc_now):
+            problems += (f"{stage.kind}: {checked.repository}: {problem}" for problem in checked.problems)
+            if checked.orphans:
+                problems.append(f"{stage.kind}: {checked.repository}: {checked.orphans} orphans after gc")
     finally:
         await store.close()
         await database.close()

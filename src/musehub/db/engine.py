@@ -15,7 +15,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +106,25 @@ class Database:
 
 async def _give_back(conn: AsyncConnection) -> None:
     """Close the connection even if the task is being cancelled, so that the pool never leaks one."""
-    closing = asyncio.ensure_future(conn.close())
+    closing = asyncio.ensure_future(_close(conn))
     try:
         await asyncio.shield(closing)
     except asyncio.CancelledError:
         await closing
         raise
+
+
+async def _close(conn: AsyncConnection) -> None:
+    """Roll back and give back; a connection that cannot is thrown away, and that is no news: whatever the
+    block did or raised stands.
+    """
+    try:
+        await conn.close()
+    except (exc.SQLAlchemyError, sqlite3.Error, OSError):
+        with suppress(exc.SQLAlchemyError, sqlite3.Error, OSError):
+            await conn.invalidate()
+        with suppress(exc.SQLAlchemyError, sqlite3.Error, OSError):
+            await conn.close()
 
 
 _STATEMENTS = "musehub.statements"
