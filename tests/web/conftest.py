@@ -22,8 +22,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     scene.hub.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """A browser for one file of tests: as long as it runs, no test of this process can run an event loop."""
     if not CHROMIUM.exists() and "MUSE_TEST_CHROMIUM" not in os.environ:
         pytest.skip(f"no browser at {CHROMIUM}: install Debian's chromium, or name one in MUSE_TEST_CHROMIUM")
     with sync_playwright() as playwright:
