@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PYTEST_ARGS ?= -n auto --maxprocesses=8 --dist worksteal -q
 
 .DEFAULT_GOAL := help
-.PHONY: help demo cluster test check lint docs lock clean
+.PHONY: help demo cluster test soak soak-table check lint docs lock clean
 
 help:
 	@echo "make demo    import a real history, push it to a hub, clone it, compare"

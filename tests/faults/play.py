@@ -128,26 +128,20 @@ class _First:
             by_program = by_program or strike.fault == "client-kill"
             self._planned.append((strike.place.way, fault))
             self._stage.ways[strike.place.way].faults.append(fault)
-        try:
-            if by_program:
-                self._run_program()
-            else:
-                with _clock(self._clock_s), Repository.open(self._work) as repository:
-                    retry = Retry(6 if self._patient else 1, 0.1, 0.4, sleep=self._sleep)
-                    timeouts = Timeouts(5.0, IDLE_S)
-                    with HubClient(
-                        self._stage.address, self._stage.hub.token, timeouts=timeouts, retry=retry
-                    ) as hub:
-                        push(repository, "origin", select_refs(repository), hub)
-        except MuseError as error:
-            self._check_struck(f"; the push ended with {error.code}: {error}")
-            raise
-        self._check_struck("")
-
-    def _check_struck(self, otherwise: str) -> None:
+        if by_program:
+            self._run_program()
+        else:
+            with _clock(self._clock_s), Repository.open(self._work) as repository:
+                retry = Retry(6 if self._patient else 1, 0.1, 0.4, sleep=self._sleep)
+                timeouts = Timeouts(5.0, IDLE_S)
+                with HubClient(
+                    self._stage.address, self._stage.hub.token, timeouts=timeouts, retry=retry
+                ) as hub:
+                    push(repository, "origin", select_refs(repository), hub)
+        # An error may come before the fault on a busy machine; what must hold holds all the same.
         _check(
             self.struck > 0 or len(self._scene.strikes) > 1,
-            f"the fault did not happen: the push did not come by there{otherwise}",
+            "the fault did not happen: the push did not come by there",
         )
 
     def _sleep(self, seconds: float) -> None:

@@ -8,8 +8,8 @@ import shutil
 import signal
 import threading
 import time
-from contextlib import contextmanager
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from urllib.parse import urlsplit

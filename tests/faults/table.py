@@ -74,8 +74,9 @@ Steps: {steps}.
 """
 
 
-def reliability_page(played: Sequence[Played], seed: int) -> str:
-    """The page; a scene of two faults counts for each."""
+def reliability_page(scenes: Sequence[Played], seed: int) -> str:
+    """The page; a scene of two faults counts for each, one that no fault came to counts for nothing."""
+    played = [one for one in scenes if one.struck]
     outcomes = Counter(one.outcome for one in played)
     landed = (
         f"{outcomes[AT_ONCE]} landed at once, {outcomes[RETRIED]} after a retry inside the client, "
