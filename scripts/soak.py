@@ -1,7 +1,8 @@
 """Play scenes of injected faults for a long time, on real servers: `make soak`.
 
-SOAK_SCENES (1500) scenes at most, SOAK_SECONDS (no limit), SOAK_JOBS (2) processes, SOAK_SEED (printed). The first
-scenes are every fault at every step, the rest is random. `--table` writes docs/reliability.md from what happened.
+SOAK_SCENES (1500) scenes at most, SOAK_SECONDS (no limit), SOAK_JOBS (2) processes, SOAK_SEED (printed).
+The first scenes are every fault at every step, the rest is random. `--table` writes docs/reliability.md from
+what happened.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ GRACE = timedelta(hours=1)
 
 
 def check_hub(stage: Stage) -> list[str]:
-    """Check, collect what nobody names as if the grace period were over, check again; returns what is wrong."""
+    """Check, collect garbage as if the grace period were over, check again; returns what is wrong."""
     stage.heal()
     stage.reset()
     return asyncio.run(_check(stage))

@@ -253,12 +253,15 @@ def _check_bytes(stage: Stage, scene: Scene, work: Path, before: int) -> None:
 
 
 def _check_copy(url: RepositoryUrl, stage: Stage, work: Path, folder: Path) -> None:
-    with HubClient(stage.address, stage.hub.token) as hub:
-        with clone(url, folder, hub, checkout=False).repository as copy, Repository.open(work) as repository:
-            _check(content(copy) == content(repository), "the clone is not what was pushed")
-            for one in (copy, repository):
-                problems = list(fsck(one))
-                _check(not problems, f"fsck found {problems[:3]}")
+    with (
+        HubClient(stage.address, stage.hub.token) as hub,
+        clone(url, folder, hub, checkout=False).repository as copy,
+        Repository.open(work) as repository,
+    ):
+        _check(content(copy) == content(repository), "the clone is not what was pushed")
+        for one in (copy, repository):
+            problems = list(fsck(one))
+            _check(not problems, f"fsck found {problems[:3]}")
 
 
 def _tail(stage: Stage) -> str:

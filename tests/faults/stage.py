@@ -42,7 +42,7 @@ PACKS, SMALL = "packs", "small"
 
 
 class Stage:
-    """A running hub that can be killed and brought back. `ways` are the proxies by the names that steps use."""
+    """A running hub that can be killed and brought back. `ways` are the proxies by the names of steps."""
 
     kind = EMBEDDED
 

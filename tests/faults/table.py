@@ -48,26 +48,28 @@ _MOMENTS = {
 
 _TEXT = """# Reliability
 
-Written by `make soak-table` (`scripts/soak.py --table`), seed {seed}: {scenes} pushes, each struck by one or two faults.
-**Lost: 0.** {landed}
+Written by `make soak-table` (`scripts/soak.py --table`), seed {seed}: {scenes} pushes, each struck by one or
+two faults. **Lost: 0.** {landed}
 
-Each scene pushes a history that no hub has seen by way of proxies (client to hub, client to store, hub to store) which strike at
-one step. Whatever was killed is then brought back and `muse push` runs again. After that all of this holds, or the
-scene is lost:
+Each scene pushes a history that no hub has seen by way of proxies (client to hub, client to store, hub to
+store) which strike at one step. Whatever was killed is then brought back and `muse push` runs again. After
+that all of this holds, or the scene is lost:
 
 - whoever pushed saw success, or an error with a code and a hint, never `internal`;
 - the branch is at the commit that was pushed, and the receipt says so each time it is asked for;
 - a clone is identical, object by object; `muse fsck` finds nothing in it nor in the origin;
-- what was sent again is at most the pack of the struck connection, or one for each upload stream where a program died;
-- the database names no pack that the store lacks, and no pack without a name is older than the grace period.
+- what was sent again is at most the pack of the struck connection, or one for each upload stream where a
+  program died;
+- `musehub fsck --deep` finds nothing, and `musehub gc` after the grace period leaves no orphan in the store.
 
-A scene ends "at once" when the client did not notice, "after a retry" when it repeated something by itself, "on the
-second push" when the first one ended with an error (half of the scenes allow the client no retry, so that this is
-seen as often).
+A scene ends "at once" when the client did not notice, "after a retry" when it repeated something by itself,
+"on the second push" when the first one ended with an error (two fifths of the scenes allow the client no retry,
+so that this is seen, too).
 
 Steps: {steps}.
 
-`MUSE_TEST_FAULT_SCENE='servers/packs/reset@put.request/417' pytest tests/faults/test_scenes.py` plays one scene again.
+`MUSE_TEST_FAULT_SCENE='servers/packs/reset@put.request/417' pytest tests/faults/test_scenes.py` plays one
+scene again.
 
 | fault | step | moment | scenes | at once | after a retry | on the second push | lost |
 |---|---|---|---|---|---|---|---|
