@@ -17,7 +17,7 @@ from tests.faults.stage import OpenStage
 
 ONE = os.environ.get("MUSE_TEST_FAULT_SCENE", "")
 SEED = int(os.environ.get("MUSE_TEST_FAULT_SEED", "20"))
-RANDOM_SCENES = 60
+RANDOM_SCENES = 20
 BATCHES = 12
 
 
