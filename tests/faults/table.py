@@ -63,8 +63,8 @@ that all of this holds, or the scene is lost:
 - `musehub fsck --deep` finds nothing, and `musehub gc` after the grace period leaves no orphan in the store.
 
 A scene ends "at once" when the client did not notice, "after a retry" when it repeated something by itself,
-"on the second push" when the first one ended with an error (two fifths of the scenes allow the client no retry,
-so that this is seen, too).
+"on the second push" when the first one ended with an error (two fifths of the scenes allow the client no
+retry, so that this is seen, too).
 
 Steps: {steps}.
 
