@@ -44,6 +44,8 @@ LONGEST_BACK_OFF_S = 3600.0
 GIVE_UP_AFTER = timedelta(days=1)
 """For so long jobs are tried again that fail only because something does not answer."""
 SCHEDULE_S = 600.0
+SHORT_S = 0.05
+SELDOM = 5
 _TELLS = frozenset({"finalise push", "enqueue deliveries", "retry job", "redeliver", "schedule jobs"})
 """Transactions of this process after which there may be something to do."""
 
@@ -89,8 +91,9 @@ class Worker:
         """Work until `stop` is called."""
         together = [name for name, kind in self._kinds.items() if kind.after_push]
         alone = [name for name, kind in self._kinds.items() if not kind.after_push]
-        loops = [self._loop(together, together) for _ in range(self._slots)]
-        loops += [self._loop(alone, ()) for _ in range(DELIVERIES_AT_ONCE if alone else 0)]
+        loops = [self._loop(together, together, looks=not number) for number in range(self._slots)]
+        if alone:
+            loops += [self._loop(alone, (), looks=not number) for number in range(DELIVERIES_AT_ONCE)]
         self._parts.database.observers.append(self._notice)
         try:
             tasks = [asyncio.create_task(loop) for loop in [*loops, self._schedule()]]
@@ -102,8 +105,7 @@ class Worker:
     async def stop(self, grace_s: float = 10.0) -> None:
         """Begin nothing new, let what runs end within `grace_s`, cancel the rest: it is done again later."""
         self._stopping.set()
-        for news in self._news:
-            news.set()
+        self._tell()
         if self._running:
             _done, left = await asyncio.wait(self._running, timeout=grace_s)
             for task in left:
@@ -123,19 +125,26 @@ class Worker:
 
     def _notice(self, record: TransactionRecord) -> None:
         if record.committed and record.name in _TELLS:
-            for news in self._news:
-                news.set()
+            self._tell()
 
-    async def _loop(self, kinds: Sequence[str], together: Sequence[str]) -> None:
+    def _tell(self) -> None:
+        for news in self._news:
+            news.set()
+
+    async def _loop(self, kinds: Sequence[str], together: Sequence[str], *, looks: bool) -> None:
+        """One slot. One of those for the same kinds looks often, and wakes the others."""
         news = asyncio.Event()
         self._news.append(news)
         failures = 0
         while not self._stopping.is_set():
             news.clear()
-            wait_s = 0.0
             try:
-                if not await self._turn(kinds, together):
-                    wait_s = await self._time_to_next(kinds)
+                # Asked by reading: on SQLite claiming, even in vain, would make all writers wait.
+                wait_s = await self._time_to_next(kinds)
+                if not wait_s and not await self._turn(kinds, together):
+                    wait_s = SHORT_S  # another worker was faster
+                if not looks and wait_s:
+                    wait_s = SELDOM * self._parts.settings.job_poll_s
                 failures = 0
             except MuseError as error:  # the database is away or busy: leases see to it that nothing is lost
                 failures += 1
@@ -150,13 +159,14 @@ class Worker:
                     await asyncio.wait_for(news.wait(), wait_s)
 
     async def _time_to_next(self, kinds: Sequence[str]) -> float:
-        """How long to sleep: other processes cannot wake this one, so no longer than the setting says."""
+        """How long to sleep, 0 if something is due: other processes cannot wake this one, so not for long."""
         poll_s = self._parts.settings.job_poll_s
         async with self._parts.database.read("find next job") as conn:
             due = await find_next_due(conn, kinds)
         if due is None:
             return poll_s
-        return min(poll_s, max(0.05, (due - self._parts.clock()).total_seconds()))
+        left_s = (due - self._parts.clock()).total_seconds()
+        return 0.0 if left_s <= 0 else min(poll_s, max(SHORT_S, left_s))
 
     async def _turn(self, kinds: Sequence[str], together: Sequence[str]) -> int:
         async with self._parts.database.transaction("claim jobs") as conn:
@@ -171,6 +181,7 @@ class Worker:
             )
         if not jobs:
             return 0
+        self._tell()  # there may be more
         left = {job.id for job in jobs}
         keeping = asyncio.create_task(self._keep(left))
         try:
