@@ -20,6 +20,7 @@ from musehub.api.insights import InsightController
 from musehub.api.jobs import JobController
 from musehub.api.openapi import openapi_config
 from musehub.api.repositories import ContentController, RepositoryController
+from musehub.api.upkeep import UpkeepController
 from musehub.api.users import UserController
 from musehub.api.webhooks import WebhookController
 from musehub.app.dispatch import HubApp
@@ -76,6 +77,7 @@ def create_app(
             WebhookController,
             *auth_controllers(),
             UserController,
+            UpkeepController,
             RepositoryController,
             ContentController,
             web_router(),

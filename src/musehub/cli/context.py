@@ -51,6 +51,49 @@ async def opened_database(args: argparse.Namespace) -> AsyncIterator[Any]:
 
 
 @asynccontextmanager
+async def opened_hub(args: argparse.Namespace, *, prepare: bool = True) -> AsyncIterator[Any]:
+    """(settings, database, store) of the hub, also while it is running."""
+    from musehub.app.compose import open_hub_store
+    from musehub.app.serve import prepare_database
+    from musehub.db.engine import open_database
+
+    settings = read_settings(args)
+    database = open_database(settings)
+    try:
+        if prepare:
+            await prepare_database(settings, database)
+        store = open_hub_store(settings, database)
+        try:
+            yield settings, database, store
+        finally:
+            await store.close()
+    finally:
+        await database.close()
+
+
+def run_with_hub(
+    args: argparse.Namespace, work: Callable[[Any, Any, Any], Awaitable[T]], *, prepare: bool = True
+) -> T:
+    """Run `work(settings, database, store)` to its end."""
+
+    async def main() -> T:
+        async with opened_hub(args, prepare=prepare) as (settings, database, store):
+            return await work(settings, database, store)
+
+    return asyncio.run(main())
+
+
+def format_size(size_bytes: int) -> str:
+    """A number of bytes for people."""
+    value = float(size_bytes)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(value) < 1024:
+            return f"{size_bytes} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"
+
+
+@asynccontextmanager
 async def opened_accounts(args: argparse.Namespace) -> AsyncIterator[Any]:
     """The hub's accounts, on its database, also while it is being served."""
     from musehub.accounts.service import open_accounts

@@ -10,9 +10,37 @@ import traceback
 from typing import NoReturn
 
 from muse.errors import InternalError, MuseError, UsageError
-from musehub.cli import jobs, migrate, serve, token, user, version, worker
+from musehub.cli import (
+    backup,
+    fsck,
+    gc,
+    jobs,
+    migrate,
+    quota,
+    repo,
+    restore,
+    serve,
+    token,
+    user,
+    version,
+    worker,
+)
 
-_COMMANDS = (serve, worker, migrate, user, token, jobs, version)
+_COMMANDS = (
+    serve,
+    worker,
+    migrate,
+    user,
+    token,
+    repo,
+    quota,
+    jobs,
+    gc,
+    fsck,
+    backup,
+    restore,
+    version,
+)
 
 
 class _Parser(argparse.ArgumentParser):

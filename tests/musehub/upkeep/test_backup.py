@@ -104,7 +104,8 @@ async def test_the_drill(
     again.objects.update(history.objects)
     ada.push_main(again, later, bytes.fromhex(there_refs))
     assert ada.fetch().frames()[-1].json()["counts"]["C"] == 2
-    there.hub.user("bob").repository("own").push_main(again, first)
+    own = History()
+    there.hub.user("bob").repository("own").push_main(own, own.commit_files({"mine": b"1"}))
     assert there.fsck(deep=True) == []
 
 
