@@ -14,8 +14,8 @@ def add_parser(commands: Subparsers, common: argparse.ArgumentParser) -> None:
         "backup",
         parents=[common],
         help="back up the hub, also while it runs",
-        description="Write database and packs into a folder, or add to the backups there: packs that lie there "
-        "are not copied again. The database can be restored into SQLite and PostgreSQL alike.",
+        description="Write database and packs into a folder, or add to the backups there: packs "
+        "that lie there are not copied again. The database can be restored into SQLite and PostgreSQL alike.",
         epilog="example: musehub backup /backup/hub",
     )
     parser.add_argument("folder", type=Path, metavar="DIR")

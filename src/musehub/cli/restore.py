@@ -15,8 +15,8 @@ def add_parser(commands: Subparsers, common: argparse.ArgumentParser) -> None:
         "restore",
         parents=[common],
         help="put a backup into an empty hub",
-        description="Restore the newest backup of a folder into an empty database, SQLite or PostgreSQL, bring "
-        "its packs into the store, and check everything.",
+        description="Restore the newest backup of a folder into an empty database, SQLite or PostgreSQL, "
+        "bring its packs into the store, and check everything.",
         epilog="example: musehub restore /backup/hub --database postgresql://musehub@db.example.org/musehub",
     )
     parser.add_argument("folder", type=Path, metavar="DIR")

@@ -66,15 +66,11 @@ class Upkeep:
 
     def pack_keys(self, name: str) -> list[str]:
         """Keys of the packs that the database names, oldest first."""
-        from musehub.db.objects import list_packs
-
-        repository = self.repository(name)
+        number = self.repository(name).id
 
         async def load() -> list[str]:
             async with self.database.read("test") as conn:
-                return [
-                    pack_key(repository.id, pack.digest) for pack in await list_packs(conn, repository.id)
-                ]
+                return [pack_key(number, pack.digest) for pack in await list_packs(conn, number)]
 
         found: list[str] = self.call(load())
         return found

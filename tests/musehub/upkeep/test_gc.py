@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from tests.histories import commit_files, content, make_repository
 from tests.musehub.hub import History, Remote, header_of, pack_of, push_body
 from tests.musehub.upkeep.conftest import Upkeep
 
 from muse.errors import MuseError
 from muse.objects.ids import Kind
+from muse.remote.address import RepositoryUrl, parse_hub_url
+from muse.remote.clone import clone
+from muse.remote.push import push
+from muse.remote.selection import select_refs
 from muse.wire.messages import RefUpdate
+from musehub.db.instants import utc_now
 from musehub.upkeep.collect import Collector
 
 
@@ -40,7 +49,7 @@ def scene(upkeep: Upkeep) -> tuple[Remote, History, bytes, bytes]:
 
 
 def test_what_no_branch_reaches_goes_after_the_grace(upkeep: Upkeep) -> None:
-    ada, history, first, second = scene(upkeep)
+    ada, _history, first, second = scene(upkeep)
     before = upkeep.repository("notes")
 
     assert upkeep.gc().repositories[0].objects == {}
@@ -71,7 +80,7 @@ def test_packs_leave_the_store_another_grace_later(upkeep: Upkeep) -> None:
 
 
 def test_clean_up_on_s3(upkeep_on_s3: Upkeep) -> None:
-    ada, history, first, second = scene(upkeep_on_s3)
+    ada, *_rest = scene(upkeep_on_s3)
     upkeep_on_s3.gc(days_later=2)
     assert upkeep_on_s3.gc(days_later=4).deleted_keys == 1
     assert upkeep_on_s3.keys() == set(upkeep_on_s3.pack_keys("notes"))
@@ -131,22 +140,14 @@ def test_a_live_record_does_not_keep_its_dead_base(upkeep: Upkeep) -> None:
 def test_a_push_that_relied_on_what_went_away_is_told_to_send_it_again(upkeep: Upkeep) -> None:
     ada, history, first, second = scene(upkeep)
     third = history.commit_files({"more": b"3"}, second)
-    header = header_of([RefUpdate("heads/main", first, third)])
-    taken = history.take()
-
-    def body() -> list[bytes]:
-        return [push_body(header, taken)]
-
-    # The hub finds the second commit recorded when it reads the frames; then a clean-up removes it; then comes E.
-    whole = body()[0]
+    body = push_body(header_of([RefUpdate("heads/main", first, third)]), history.take())
     collected = []
 
-    def pieces():  # type: ignore[no-untyped-def]
-        yield whole[:-20]
-        while not ada.missing(Kind.COMMIT, [third]) == [third]:
-            pass
+    def pieces() -> Iterator[bytes]:
+        # The hub finds the second commit recorded; then a clean-up removes it; then comes the end.
+        yield body[:-20]
         collected.append(upkeep.gc(days_later=2))
-        yield whole[-20:]
+        yield body[-20:]
 
     answer = ada.user.request("POST", f"{ada.path}/push/stream", pieces())
     with pytest.raises(MuseError) as caught:
@@ -164,8 +165,6 @@ def test_a_push_that_relied_on_what_went_away_is_told_to_send_it_again(upkeep: U
 def test_a_push_that_lands_between_marking_and_sweeping_keeps_what_it_needs(upkeep: Upkeep) -> None:
     ada, history, first, second = scene(upkeep)
     row = upkeep.repository("notes")
-    from musehub.db.instants import utc_now
-
     now = utc_now() + timedelta(days=2)
     collector = Collector(
         upkeep.database, upkeep.store, row.id, "ada/notes", cutoff=now - timedelta(days=1), now=now
@@ -192,3 +191,39 @@ def test_keys_that_no_row_names_go_and_young_ones_stay(upkeep: Upkeep) -> None:
     report = upkeep.gc(days_later=2)
     assert (report.orphans.keys, report.deleted_keys) == (1, 1)
     assert upkeep.keys() == set(upkeep.pack_keys("notes"))
+
+
+def test_pushers_and_a_clean_up_without_any_grace(upkeep: Upkeep, tmp_path: Path) -> None:
+    """Nothing is too young to go: every push must notice what went under it, and land all the same."""
+    user = upkeep.hub.user("ada")
+    failures: list[BaseException] = []
+    urls = [RepositoryUrl(parse_hub_url(upkeep.hub.url), "ada", name) for name in ("one", "two")]
+
+    def work(number: int) -> None:
+        try:
+            with make_repository(tmp_path / str(number), urls[number]) as repository:
+                for turn in range(6):
+                    files = {
+                        f"f{turn % 3}": os.urandom(400),
+                        "same": b"same" * 50,
+                        "turn": b"%d" % (turn // 2),
+                    }
+                    # Every second push throws the ones before it away and brings much of them back.
+                    commit_files(repository, files, parents=None if turn % 2 else [])
+                    with upkeep.client(user) as client:
+                        push(repository, "origin", select_refs(repository, (), force=True), client)
+                with upkeep.client(user) as client:
+                    made = clone(urls[number], tmp_path / f"clone-{number}", client, checkout=False)
+                with made.repository as copy:
+                    assert content(copy, "remotes/origin/heads/") == content(repository)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        upkeep.gc(grace=timedelta(0))
+    assert failures == []
+    upkeep.gc(grace=timedelta(0))
+    assert upkeep.fsck(deep=True) == []
