@@ -1,20 +1,33 @@
-"""300 MB of noise: client and hub take them within 256 MiB each, and an insertion costs little."""
+"""300 MB of noise: client and hub take them within 256 MiB each, and an insertion costs little.
+
+On a folder, and in parts of 5 MiB on PostgreSQL and S3; MUSE_TEST_LARGE_MIB=2048 sends two gigabytes there.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import pytest
 from tests.histories import make_repository
 from tests.hub_process import HubProcess
+from tests.musehub.postgresql import PostgreSQL
+from tests.musehub.seaweedfs import SeaweedFS
 
 from muse.remote.address import RepositoryUrl
+from musehub.db import migrate
+from musehub.db.engine import open_database
+from musehub.settings import Settings, load_settings
 
 LIMIT_BYTES = 256 << 20
+PART_BYTES = 5 << 20
 
 SCRIPT = """
 import json, random, resource, sys
@@ -42,11 +55,11 @@ class Noise:
         data, self.rest = self.rest[:size], self.rest[size:]
         return data
 
-work, token = sys.argv[1:]
+work, token, blocks = sys.argv[1:]
 
 def commit(repository, insertion, previous):
     with repository.transaction() as transaction:
-        kind, object_id, size = transaction.put_stream(Noise(286, insertion), 0, previous)
+        kind, object_id, size = transaction.put_stream(Noise(int(blocks), insertion), 0, previous)
         head = repository.refs.head().target
         root = repository.graph(head).tree if head else None
         changes = {"noise.bin": Entry("", kind, object_id, size)}
@@ -73,13 +86,59 @@ if status.exists():  # what getrusage says includes the process that started thi
     peak = next(int(words[1]) for words in lines if words[0] == "VmHWM:") * 1024
 else:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-sent = {"first": first.bytes_sent, "second": second.bytes_sent}
+sent = {"first": first.bytes_sent, "second": second.bytes_sent, "requests": first.requests}
 print(json.dumps({"peak": peak, "packs": first.packs, **sent}))
 """
 
 
+LARGE_MIB = int(os.environ.get("MUSE_TEST_LARGE_MIB", "256"))
+
+
+@pytest.fixture
+def hub_on_servers(postgresql: PostgreSQL, seaweedfs: SeaweedFS, tmp_path: Path) -> Iterator[HubProcess]:
+    """A hub whose store takes no more than 5 MiB in one PUT."""
+    name = asyncio.run(postgresql.create_database())
+    flags = {"data_dir": tmp_path, "database_url": postgresql.url(name)}
+    asyncio.run(_migrate(load_settings(flags, environ={})))
+    hub = HubProcess(
+        tmp_path / "hub",
+        database_url=postgresql.url(name),
+        store_url=seaweedfs.create_bucket(),
+        store_access_key=seaweedfs.keys[0],
+        store_secret_key=seaweedfs.keys[1],
+        store_put_max_bytes=PART_BYTES,
+    )
+    yield hub
+    hub.stop()
+    asyncio.run(postgresql.drop_database(name))
+
+
+async def _migrate(settings: Settings) -> None:
+    database = open_database(settings)
+    await migrate.upgrade(database)
+    await database.close()
+
+
 def test_memory_stays_bounded(tmp_path: Path) -> None:
     hub = HubProcess(tmp_path / "hub")
+    try:
+        figures = push_noise(hub, tmp_path / "work", 286)
+    finally:
+        hub.stop()
+    assert figures["packs"] >= 18
+    assert figures["first"] > 299_000_000
+
+
+@pytest.mark.timeout(120 + LARGE_MIB)
+def test_memory_stays_bounded_when_packs_go_in_parts(hub_on_servers: HubProcess, tmp_path: Path) -> None:
+    figures = push_noise(hub_on_servers, tmp_path / "work", LARGE_MIB)
+    assert figures["first"] > LARGE_MIB << 20
+    # For each pack a presign and a confirm, for each part an address and a PUT.
+    assert figures["requests"] > figures["packs"] * 2 + (LARGE_MIB << 20) // PART_BYTES * 2
+
+
+def push_noise(hub: HubProcess, work: Path, size_mib: int) -> dict[str, int]:
+    """Push that much, and once more with an insertion; checks the peaks of both, returns figures."""
     stop = threading.Event()
     peak = [0]
 
@@ -92,22 +151,21 @@ def test_memory_stays_bounded(tmp_path: Path) -> None:
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        make_repository(tmp_path / "work", RepositoryUrl(hub.origin, HubProcess.user, "noise")).close()
+        make_repository(work, RepositoryUrl(hub.origin, HubProcess.user, "noise")).close()
         done = subprocess.run(
-            [sys.executable, "-c", SCRIPT, str(tmp_path / "work"), hub.token],
+            [sys.executable, "-c", SCRIPT, str(work), hub.token, str(size_mib)],
             capture_output=True,
             text=True,
             check=False,
-            timeout=110,
+            timeout=110 + size_mib,
         )
     finally:
         stop.set()
         watcher.join()
-        hub.stop()
     assert done.returncode == 0, done.stderr
-    figures = json.loads(done.stdout)
-    assert figures["packs"] >= 18
-    assert figures["first"] > 299_000_000
+    figures: dict[str, int] = json.loads(done.stdout)
+    print(f"{size_mib} MiB: {figures}, hub {peak[0] >> 20} MiB")
     assert figures["second"] < 4_000_000
     assert figures["peak"] <= LIMIT_BYTES
     assert peak[0] <= LIMIT_BYTES
+    return figures

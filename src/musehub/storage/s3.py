@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
 
 
+_STREAMED_AT_ONCE = 512 << 10
+"""With 4 MiB two downloads at a time kept 60 MB more of memory, and were not faster."""
+
+
 class S3Store:
     """A `Store` in a bucket. `idle_timeout_s` bounds silence, never the whole of a transfer.
 
@@ -98,7 +102,7 @@ class S3Store:
         with tempfile.TemporaryFile() as file:
             with _translated(key):
                 result = await obstore.get_async(self._store, key)
-                async for data in result.stream(min_chunk_size=4 << 20):
+                async for data in result.stream(min_chunk_size=_STREAMED_AT_ONCE):
                     await asyncio.to_thread(file.write, data)
             file.flush()
             if result.meta["size"] == 0:
