@@ -53,6 +53,13 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--timings", action="store_true", help="show where the time went, here and in the hub"
     )
+    parser.add_argument(
+        "--receipt",
+        metavar="PUSH_ID",
+        nargs="?",
+        const="",
+        help="push nothing; say what became of a push, by default the one whose end was not seen here",
+    )
     visibility = parser.add_mutually_exclusive_group()
     visibility.add_argument("--public", action="store_true", help="make a new repository public")
     visibility.add_argument("--private", action="store_true", help="make a new repository private (default)")
@@ -71,6 +78,9 @@ def run(context: Context, options: Namespace) -> None:
     else:
         remote = find_upstream(repository, head.branch).remote if head.branch else default_remote(repository)
     url = get_remote_url(repository, remote)
+    if options.receipt is not None:
+        _show_receipt(context, remote, options.receipt)
+        return
     specs = options.refspecs or _followed(repository, remote, options)
     wishes = select_refs(
         repository,
@@ -95,6 +105,41 @@ def run(context: Context, options: Namespace) -> None:
         context.output.document(pushed_json(pushed, str(url)))
     else:
         _print(context, pushed, str(url), options.timings)
+
+
+def _show_receipt(context: Context, remote: str, push_id: str) -> None:
+    """Answer "did my push land?", also from another machine than the one that pushed."""
+    from muse.remote.state import find_open_push, get_remote_url
+    from muse.wire.messages import PUSH_ID_BYTES
+
+    if not push_id:
+        found = find_open_push(context.repository, remote)
+        if found is None:
+            raise NotFound(
+                "receipt-not-found", f'the end of every push to "{remote}" was seen here', hint="give its id"
+            )
+        push_id = found.hex()
+    try:
+        number = bytes.fromhex(push_id)
+    except ValueError:
+        number = b""
+    if len(number) != PUSH_ID_BYTES:
+        raise UsageError("bad-arguments", f'"{push_id}" is not the id of a push', hint="32 hex digits")
+    url = get_remote_url(context.repository, remote)
+    with context.hub(url.origin) as hub:
+        receipt = hub.load_json("GET", f"{url.path}/push/{number.hex()}")
+    if context.output.json:
+        context.output.document({"remote": remote, "url": str(url), **receipt})
+        return
+    state = {"done": "landed", "failed": "failed", "receiving": "has not ended"}
+    when = receipt.get("finished_at") or receipt.get("started_at")
+    line = f"push {number.hex()} {state.get(str(receipt.get('state')), 'is unknown')} ({when})"
+    context.output.write(line)
+    for name, ref in ((receipt.get("result") or {}).get("refs") or {}).items():
+        context.output.write(f"  {name} {ref['target'] if ref else 'deleted'}")
+    error = receipt.get("error") or {}
+    if error:
+        context.output.write(f"  {error.get('code')}: {error.get('message')}")
 
 
 def _followed(repository: Repository, remote: str, options: Namespace) -> list[str]:
