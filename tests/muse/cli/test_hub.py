@@ -90,6 +90,19 @@ def test_a_first_push_makes_the_repository_and_the_next_is_nothing(ada: Muse, ur
     assert (value["requests"], value["objects"], len(value["updates"])) == (1, 3, 1)
 
 
+def test_what_became_of_a_push_is_answered_from_anywhere(ada: Muse, url: str) -> None:
+    pushed = ada("push", "--json").json
+    elsewhere = ada.at(ada.folder.parent / "elsewhere")
+    ada.at(ada.folder.parent)("init", "elsewhere")
+    elsewhere("remote", "add", "origin", url)
+    receipt = elsewhere("push", "--receipt", pushed["push_id"], "origin", "--json").json
+    assert (receipt["state"], receipt["push_id"]) == ("done", pushed["push_id"])
+    assert elsewhere("push", "--receipt", pushed["push_id"], "origin").lines[0].startswith("push ")
+    assert "receipt-not-found" in ada("push", "origin", "--receipt", code=3).errors
+    assert "receipt-not-found" in ada("push", "--receipt", "00" * 16, code=3).errors
+    assert "bad-arguments" in ada("push", "--receipt", "beef", code=2).errors
+
+
 def test_timings_of_a_push(ada: Muse) -> None:
     lines = ada("push", "--timings").lines
     assert "here:" in lines
