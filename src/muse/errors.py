@@ -110,6 +110,7 @@ class Conflict(MuseError):
         "not-fast-forward": "the branch has commits that the new head does not descend from",
         "diverged": "both sides have new commits",
         "stale-head": "the branch moved since the client last saw it",
+        "checkout-unfinished": "a checkout or clone was interrupted; the work tree is a mixture",
         "changed-while-reading": "a file changed while it was read",
         "name-collision": "two names differ only by case or Unicode form",
         "checked-out": "the branch is the current one",

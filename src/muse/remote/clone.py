@@ -1,4 +1,4 @@
-"""Clone: a new repository with everything a remote has, or nothing at all."""
+"""Clone: a new repository with everything a remote has, or nothing at all; one that was killed is resumed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from muse.remote.address import RepositoryUrl
 from muse.remote.client import HubClient
 from muse.remote.fetch import Fetched, fetch
 from muse.remote.progress import Progress, silent
+from muse.store.locks import RepositoryLock
+from muse.store.unfinished import FILE, Unfinished, clear_unfinished, find_unfinished
 from muse.wire.refnames import HEADS
 
 if TYPE_CHECKING:
     from muse.store.repository import Repository
 
 FIRST_REMOTE = "origin"
+LOCK = "clone.lock"
 
 
 class Cloned(NamedTuple):
@@ -46,16 +49,44 @@ def clone(
     """Make `directory`, which must be absent or empty, a clone, with `branch` or the remote's default branch
     checked out.
 
-    Complete or not at all: whatever fails, also Ctrl-C, removes what was made. Raises `already-exists`,
-    `unknown-branch`, and what `fetch` and checkout raise.
+    Complete or not at all: whatever fails, also Ctrl-C, removes what was made. Killed, it leaves a repository
+    that is marked as unfinished; the same clone again resumes it. Raises `already-exists`, `unknown-branch`,
+    and what `fetch` and checkout raise.
     """
     directory = Path(os.path.abspath(directory))
+    begun = _find_begun(url, directory, user_config)
+    if begun is not None:
+        return _clone(url, begun, hub, branch, remote, checkout, operation, progress)
     made = _prepare(directory)
     try:
-        return _clone(url, directory, hub, branch, remote, checkout, user_config, operation, progress)
+        from muse.store.repository import Repository
+
+        repository = Repository.init(
+            directory, user_config=user_config, unfinished=Unfinished(clone=str(url))
+        )
+        return _clone(url, repository, hub, branch, remote, checkout, operation, progress)
     except BaseException:
         _remove(directory, made)
         raise
+
+
+def _find_begun(url: RepositoryUrl, directory: Path, user_config: Path | None) -> Repository | None:
+    """Open what a clone of the same address left when it was killed."""
+    from muse.store.repository import FOLDER, Repository
+
+    if not (directory / FOLDER).is_dir():
+        for left in directory.glob(f"{FOLDER}.*.tmp"):  # killed before there was a repository
+            if len(os.listdir(directory)) == 1:
+                shutil.rmtree(left, ignore_errors=True)
+        return None
+    if not (directory / FOLDER / FILE).exists():
+        return None
+    repository = Repository.open(directory, user_config)
+    mark = find_unfinished(repository)
+    if mark is not None and mark.clone == str(url):
+        return repository
+    repository.close()
+    return None
 
 
 def _prepare(directory: Path) -> list[Path]:
@@ -93,36 +124,39 @@ def _remove(directory: Path, made: list[Path]) -> None:
 
 def _clone(
     url: RepositoryUrl,
-    directory: Path,
+    repository: Repository,
     hub: HubClient,
     branch: str | None,
     remote: str,
     with_files: bool,
-    user_config: Path | None,
     operation: str | None,
     progress: Progress,
 ) -> Cloned:
-    from muse.store.repository import Repository
-
-    repository = Repository.init(directory, user_config=user_config)
+    lock = RepositoryLock(repository.muse_dir / LOCK)
     try:
+        lock.acquire(True, 0)  # another process may be making this clone right now
         with repository.transaction() as transaction:
             repository.settings.set(f"remote.{remote}.url", str(url), transaction)
         fetched = fetch(repository, remote, hub, progress=progress)
         name = _choose_branch(fetched, branch)
         head = fetched.refs.get(HEADS + name)
         with repository.transaction(operation) as transaction:
-            if head is not None:
+            if head is not None and repository.refs.get(HEADS + name) is None:
                 transaction.set_ref(HEADS + name, head.target, expected=None, kind=Kind.COMMIT)
             transaction.set_head(HEADS + name)
             repository.settings.set(f"branch.{name}.remote", remote, transaction)
         if head is not None and with_files:
             from muse.worktree.checkout import checkout
 
-            checkout(repository, None, None, repository.graph(head.target).tree, progress=progress)
+            target = repository.refs.head().target
+            assert target is not None
+            checkout(repository, None, None, repository.graph(target).tree, progress=progress)
+        clear_unfinished(repository)
     except BaseException:
         repository.close()
         raise
+    finally:
+        lock.close()
     return Cloned(repository, fetched, name)
 
 

@@ -23,6 +23,7 @@ from muse.store.remotes import RemoteState
 from muse.store.segments import sync_folder
 from muse.store.settings import Settings, UserSettings, user_config_path
 from muse.store.statcache import StatCache
+from muse.store.unfinished import Unfinished, save_unfinished
 
 if TYPE_CHECKING:
     from muse.store.transaction import Transaction
@@ -62,8 +63,17 @@ class Repository:
         self._transaction: Transaction | None = None
 
     @classmethod
-    def init(cls, path: Path, initial_branch: str = "main", user_config: Path | None = None) -> Repository:
-        """Make a repository in `path`, all of it or nothing; raises `already-exists`."""
+    def init(
+        cls,
+        path: Path,
+        initial_branch: str = "main",
+        user_config: Path | None = None,
+        unfinished: Unfinished | None = None,
+    ) -> Repository:
+        """Make a repository in `path`, all of it or nothing; raises `already-exists`.
+
+        It bears the mark `unfinished` from its first moment on.
+        """
         check_ref_name(f"heads/{initial_branch}")
         path = Path(path).absolute()
         folder = path / FOLDER
@@ -81,6 +91,8 @@ class Repository:
                 database.execute("INSERT INTO head VALUES (1, ?, NULL)", (f"heads/{initial_branch}",))
                 database.commit()
                 database.close()
+                if unfinished is not None:
+                    save_unfinished(building, unfinished)
                 sync_folder(building)
                 os.rename(building, folder)
                 sync_folder(path)

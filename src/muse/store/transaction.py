@@ -52,6 +52,8 @@ class Transaction:
         self._durable = False
         self._pending_bytes = 0
         self.undoes: int | None = None
+        self.after_commit: list[Callable[[], None]] = []
+        """Called in order when the transaction has been committed, not when it fails."""
         self.operation_id: int | None = None
         """Set when the transaction has ended and changed a ref under an operation."""
         self.load: Callable[[Kind, bytes], bytes] = self._objects.load
@@ -69,6 +71,8 @@ class Transaction:
         try:
             if error is None:
                 self._commit(final=True)
+                for action in self.after_commit:
+                    action()
             else:
                 self._roll_back()
         finally:

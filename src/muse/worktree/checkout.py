@@ -16,8 +16,9 @@ from muse.store.failure import os_failure
 from muse.store.progress import Progress
 from muse.store.repository import Repository
 from muse.store.transaction import Transaction
+from muse.store.unfinished import Unfinished, clear_unfinished, find_unfinished, save_unfinished
 from muse.worktree.lock import work_tree_lock
-from muse.worktree.paths import join, parent_of
+from muse.worktree.paths import Selection, join, parent_of
 from muse.worktree.plan import Plan, Planner, Write, check_tree_collisions, confuses_names, with_parents
 from muse.worktree.progress import Meter
 from muse.worktree.scan import head_tree
@@ -47,7 +48,9 @@ def checkout(
     Everything is checked before anything is touched. A file that differs from both trees, or stands untracked
     or ignored where one has to be written, is somebody's work: `would-overwrite` names them all, and nothing
     happens. `force` overwrites them. What has the wanted content already is left as it is, so a checkout that
-    was interrupted is completed by repeating it.
+    was interrupted is completed by repeating it. From before the first file changes until `transaction` has
+    been committed, the mark of `muse.store.unfinished` stands; where it stands already, the work tree counts
+    as a mixture of the trees it names, and any checkout finishes it.
 
     Updates the stat cache in `transaction` (or one of its own): the next scan reads no file. Raises
     `name-collision` where the file system cannot keep two names apart, `bad-path`, `bad-object`,
@@ -58,9 +61,17 @@ def checkout(
         with repository.transaction() as own:
             return checkout(repository, own, old_tree, new_tree, force, progress)
     with work_tree_lock(repository, exclusive=True):
-        changes = diff_trees(repository.objects.load, old_tree, new_tree)
-        planner = Planner(repository, force=force, clear_directories=force)
-        return _carry_out(repository, transaction, planner, changes, new_tree, new_tree, progress)
+        changes: Iterable[Change] = diff_trees(repository.objects.load, old_tree, new_tree)
+        before = find_unfinished(repository)
+        mark = _next_mark(before, (old_tree,), new_tree, ("",))
+        also_known: dict[str, list[Entry]] = {}
+        if before is not None:
+            changes, also_known = _diff_mixture(repository, mark.trees, new_tree)
+        planner = Planner(repository, force=force, clear_directories=force, also_known=also_known)
+        result = _carry_out(repository, transaction, planner, changes, new_tree, new_tree, progress, mark)
+        if before is None or before.clone is None or new_tree is not None:
+            transaction.after_commit.append(lambda: clear_unfinished(repository))
+        return result
 
 
 def restore(
@@ -83,6 +94,7 @@ def restore(
         head = head_tree(repository)
         wanted: dict[str, Entry] = {}
         tracked: dict[str, Entry] = {}
+        left: dict[str, Entry] = {}
         for path in paths:
             found = [
                 _collect(repository, tree, path, into)
@@ -94,8 +106,24 @@ def restore(
             Change(path, tracked.get(path), wanted.get(path))
             for path in sorted(wanted.keys() | tracked.keys())
         ]
+        before = find_unfinished(repository)
+        finishes = before is None or all(map(Selection(paths).covers, before.paths))
+        if before is not None:
+            # What an interrupted checkout left, and neither side has, goes as well.
+            for tree in {*before.trees, before.target} - {None, source_tree, head}:
+                for path in paths:
+                    _collect_if_there(repository, tree, path, left)
+            seen = wanted.keys() | tracked.keys()
+            changes += [Change(path, left[path], None) for path in sorted(left.keys() - seen)]
+        mark = _next_mark(before, (head,), source_tree, tuple(paths) if before is None else before.paths)
         planner = Planner(repository, force=True, clear_directories=False)
-        return _carry_out(repository, transaction, planner, changes, source_tree, head, progress)
+        whole = before is None and len(changes) <= 1
+        result = _carry_out(
+            repository, transaction, planner, changes, source_tree, head, progress, None if whole else mark
+        )
+        if finishes and (before is None or before.clone is None or head is not None):
+            transaction.after_commit.append(lambda: clear_unfinished(repository))
+        return result
 
 
 def _collect(repository: Repository, tree: bytes | None, path: str, into: dict[str, Entry]) -> bool:
@@ -115,6 +143,37 @@ def _collect(repository: Repository, tree: bytes | None, path: str, into: dict[s
     return True
 
 
+def _collect_if_there(repository: Repository, tree: bytes | None, path: str, into: dict[str, Entry]) -> None:
+    if tree is not None and repository.objects.has(Kind.TREE, tree):
+        _collect(repository, tree, path, into)
+
+
+def _next_mark(
+    before: Unfinished | None, trees: tuple[bytes | None, ...], target: bytes | None, paths: tuple[str, ...]
+) -> Unfinished:
+    """Return the mark of a checkout that begins where another may have stopped."""
+    if before is None:
+        return Unfinished(trees, target, paths)
+    known = dict.fromkeys((*before.trees, before.target, *trees))
+    return Unfinished(tuple(known), target, paths, before.clone)
+
+
+def _diff_mixture(
+    repository: Repository, trees: tuple[bytes | None, ...], target: bytes | None
+) -> tuple[list[Change], dict[str, list[Entry]]]:
+    """Compare a mixture of trees with `target`; returns the changes and what else may be at their paths."""
+    changes: dict[str, Change] = {}
+    also_known: dict[str, list[Entry]] = {}
+    for tree in trees:
+        if tree is not None and not repository.objects.has(Kind.TREE, tree):
+            continue  # removed by a clean-up: then its files count as somebody's work
+        for change in diff_trees(repository.objects.load, tree, target):
+            first = changes.setdefault(change.path, change)
+            if first is not change and change.old is not None:
+                also_known.setdefault(change.path, []).append(change.old)
+    return [changes[path] for path in sorted(changes)], also_known
+
+
 def _carry_out(
     repository: Repository,
     transaction: Transaction,
@@ -123,11 +182,14 @@ def _carry_out(
     target_tree: bytes | None,
     row_tree: bytes | None,
     progress: Progress | None,
+    mark: Unfinished | None,
 ) -> CheckoutResult:
     """Plan, apply and record; `row_tree` is the tree that the stat cache will be about."""
     plan = planner.plan(changes)
     if target_tree is not None and plan.writes and confuses_names(repository):
         check_tree_collisions(repository.objects.load, target_tree, plan.touched)
+    if mark is not None and plan.changes_files:
+        save_unfinished(repository.muse_dir, mark)
     application = _Application(repository, plan, progress)
     result = application.run()
     del plan.writes[:]  # one of two lists as long as the tree, and no longer needed
@@ -149,7 +211,7 @@ class _Application:
 
     def run(self) -> CheckoutResult:
         plan = self._plan
-        if not (plan.deletes or plan.writes or plan.submodules or plan.replace or plan.clear):
+        if not plan.changes_files:
             return CheckoutResult(0, 0, plan.unchanged, 0)
         try:
             with Writer(self._repository) as writer:

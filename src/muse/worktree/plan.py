@@ -53,15 +53,26 @@ class Plan(NamedTuple):
     touched: set[str]
     unchanged: int
 
+    @property
+    def changes_files(self) -> bool:
+        return bool(self.deletes or self.writes or self.submodules or self.replace or self.clear)
+
 
 class Planner:
     """Compares changes with what is on disk; `force` overwrites what differs from both sides.
 
     With `clear_directories` a directory in the way of a file is removed with everything in it, unless there
-    is a repository in it.
+    is a repository in it. `also_known` is what else a checkout that was interrupted may have left at a path.
     """
 
-    def __init__(self, repository: Repository, *, force: bool, clear_directories: bool) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        *,
+        force: bool,
+        clear_directories: bool,
+        also_known: dict[str, list[Entry]] | None = None,
+    ) -> None:
         self._load: Load = repository.objects.load
         self._objects = repository.objects
         self._root = str(repository.work_dir)
@@ -71,6 +82,7 @@ class Planner:
         self._blocked: set[str] = set()
         self._force = force
         self._clear_directories = clear_directories
+        self._also_known = also_known or {}
         self._conflicts: list[str] = []
         self._deletes: dict[str, Stats] = {}
         self._writes: list[Write] = []
@@ -123,7 +135,7 @@ class Planner:
             if old is not None and old.kind == SUBMODULE:
                 self._replace.append(path)  # goes if it is empty
             return  # somebody's own folder stands where the file was: not ours to remove
-        if self._force or (old is not None and self._is(path, stats, old)):
+        if self._force or self._is_known(path, stats, old):
             self._deletes[path] = stats
         else:
             self._conflicts.append(path)
@@ -139,7 +151,7 @@ class Planner:
             self._writes.append(Write(path, new, None))
         elif self._is(path, stats, new):
             self._unchanged += 1
-        elif self._force or (old is not None and self._is(path, stats, old)):
+        elif self._force or self._is_known(path, stats, old):
             self._writes.append(Write(path, new, stats))
         else:
             self._conflicts.append(path)
@@ -148,7 +160,7 @@ class Planner:
         self._submodules.append(path)
         if stats is None or stat.S_ISDIR(stats[0]):
             return
-        if self._force or (old is not None and self._is(path, stats, old)):
+        if self._force or self._is_known(path, stats, old):
             self._deletes[path] = stats
         else:
             self._conflicts.append(path)
@@ -235,6 +247,12 @@ class Planner:
             return None
         except OSError as error:
             raise os_failure(error, path) from error
+
+    def _is_known(self, path: str, stats: Stats, old: Entry | None) -> bool:
+        """Say whether the file is as some checkout left it, and nobody's work."""
+        if old is not None and self._is(path, stats, old):
+            return True
+        return any(self._is(path, stats, entry) for entry in self._also_known.get(path, ()))
 
     def _is(self, path: str, stats: Stats, entry: Entry) -> bool:
         """Say whether the file on disk is what the entry says: content, type and executable bit."""

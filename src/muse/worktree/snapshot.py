@@ -26,6 +26,7 @@ from muse.objects.tree import (
 from muse.store.progress import Progress
 from muse.store.repository import Repository
 from muse.store.transaction import Transaction
+from muse.store.unfinished import find_unfinished
 from muse.worktree.lock import work_tree_lock
 from muse.worktree.paths import Selection, join
 from muse.worktree.progress import Meter
@@ -52,11 +53,14 @@ def snapshot(
     commit. The stat cache is updated in the same transaction. `report` hears of what a tree cannot hold and
     is left out (sockets, nested repositories) and of names that some file systems cannot keep apart.
 
-    Raises `unknown-path`; `bad-path` for names that no tree can hold; `changed-while-reading` when a file
-    changes while it is read, twice; `read-only`, `io-error`. Then nothing becomes visible if the transaction
-    ends with the error.
+    Raises `checkout-unfinished`; `unknown-path`; `bad-path` for names that no tree can hold;
+    `changed-while-reading` when a file changes while it is read, twice; `read-only`, `io-error`. Then nothing
+    becomes visible if the transaction ends with the error.
     """
     with work_tree_lock(repository, exclusive=False):
+        unfinished = find_unfinished(repository)
+        if unfinished is not None:
+            raise unfinished.refusal(repository)
         selection = Selection(paths) if paths is not None else None
         state = scan(repository, progress, selection)
         if selection is not None:

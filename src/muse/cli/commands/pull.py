@@ -66,10 +66,14 @@ def _fast_forward(
     from muse.cli.output import counted
     from muse.history.walk import count_ahead_behind, is_ancestor, iter_commits
     from muse.objects.ids import format_id, short_id
+    from muse.store.unfinished import find_unfinished
     from muse.worktree.checkout import checkout
 
     repository, output = context.repository, context.output
     if ours is not None and is_ancestor(repository.graph, theirs, ours):
+        unfinished = find_unfinished(repository)
+        if unfinished is not None:
+            raise unfinished.refusal(repository)
         ahead = "" if ours == theirs else f", and has more than {their_name}"
         output.say(f'"{branch}" is up to date{ahead}')
         return {"new": format_id(ours), "commits": 0, "up_to_date": True, "written": 0, "deleted": 0}

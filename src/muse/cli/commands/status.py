@@ -18,6 +18,7 @@ JSON = """{"branch": "main" or null, "head": "sha256:… or null", "clean": fals
  "upstream": null or {"name": "origin/main", "id": "sha256:…", "ahead": 1, "behind": 0},
  "added": ["new.txt"], "modified": [{"path": "a.txt", "content": true, "executable": false, "type": false}],
  "deleted": ["old.txt"], "renamed": [{"old_path": "b.txt", "path": "c.txt"}],
+ "unfinished": null or {"message": "…", "hint": "…"},
  "problems": [{"path": "pipe", "reason": "special-file", "message": "…"}],
  "collisions": [["A.txt", "a.txt"]], "ignored": null or ["build/"]}"""
 
@@ -31,11 +32,13 @@ def run(context: Context, options: Namespace) -> None:
     from muse.cli.output import clean
     from muse.cli.revisions import tree_path
     from muse.cli.tracking import find_upstream
+    from muse.store.unfinished import find_unfinished
     from muse.worktree.status import status
 
     repository, output = context.repository, context.output
     paths = [tree_path(context, path) for path in options.paths] or None
     head = repository.refs.head()
+    unfinished = find_unfinished(repository)
     with context.progress() as progress:
         found = status(repository, paths, with_ignored=options.ignored, progress=progress)
     upstream = find_upstream(repository, head.branch) if head.branch is not None else None
@@ -50,6 +53,9 @@ def run(context: Context, options: Namespace) -> None:
                 "modified": [change._asdict() for change in found.modified],
                 "deleted": found.deleted,
                 "renamed": [{"old_path": old, "path": new} for old, new in found.renamed],
+                "unfinished": {"message": unfinished.message, "hint": unfinished.hint(repository)}
+                if unfinished is not None
+                else None,
                 "problems": [
                     {"path": _text(item.path), "reason": item.reason, "message": item.message}
                     for item in found.problems
@@ -72,7 +78,9 @@ def run(context: Context, options: Namespace) -> None:
         output.write("ignored:")
         for path in found.ignored:
             output.write(f"  {output.style('!', 'dim')}  {clean(path)}")
-    if found.is_clean:
+    if unfinished is not None:
+        output.warning(unfinished.message, unfinished.hint(repository))
+    elif found.is_clean:
         output.write("nothing changed since the last commit" if head.target else "nothing to commit yet")
     for item in found.problems:
         output.warning(_text(item.message))
