@@ -201,7 +201,7 @@ async def sum_all_changes(conn: AsyncConnection, repository_id: int, since: date
 async def list_hotspots(
     conn: AsyncConnection, repository_id: int, since: datetime, limit: int
 ) -> list[tuple[str, int, int]]:
-    """(path, changes, size now) of the files that still exist, by changes since then times size."""
+    """(path, changes, size now) of files that changed more than once, by changes since then times size."""
     c = file_changes.c
     newest = sa.func.row_number().over(partition_by=c.path, order_by=(c.committed_at.desc(), c.commit_id))
     changes = sa.func.count().over(partition_by=c.path)
@@ -213,7 +213,7 @@ async def list_hotspots(
     r = ranked.c
     query = (
         sa.select(r.path, r.changes, r.size_bytes)
-        .where(r.age == 1, r.change != "removed")
+        .where(r.age == 1, r.change != "removed", r.changes > 1)
         .order_by((r.changes * r.size_bytes).desc(), r.path)
         .limit(limit)
     )
