@@ -111,6 +111,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     frame_max_bytes: Annotated[int, Meta(ge=64 * KIB, description="largest frame of the wire protocol")] = (
         18 * MIB
     )
+    header_max_bytes: Annotated[
+        int,
+        Meta(ge=64 * KIB, description="largest frame that says what a push changes; 10,000 refs take 3 MiB"),
+    ] = 4 * MIB
+    body_buffers_max_bytes: Annotated[
+        int,
+        Meta(
+            ge=1 * MIB,
+            description="what pushes and fetches that are still arriving may hold in memory together; beyond "
+            "it the answer is `busy`, for requests without a login at half of it",
+        ),
+    ] = 64 * MIB
     pack_max_bytes: Annotated[
         int,
         Meta(ge=64 * KIB, le=1024 * MIB, description="largest pack; the hub maps a whole one into memory"),
@@ -156,6 +168,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     web_diff_max_lines: Annotated[
         int, Meta(ge=0, description="most lines of differences on the page of a commit")
     ] = 5_000
+    web_max_directories: Annotated[
+        int, Meta(ge=1, description="most directories that a page looks into for what a commit changed")
+    ] = 20_000
     shutdown_grace_s: Annotated[
         float, Meta(ge=0, description="time that running requests get when the hub is asked to stop")
     ] = 10.0
@@ -183,6 +198,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     job_max_attempts: Annotated[
         int, Meta(ge=1, description="runs of a failing job before it is put on the list of dead ones")
     ] = 8
+    job_max_directories: Annotated[
+        int, Meta(ge=1, description="a tree of more directories is too large to be analysed")
+    ] = 200_000
     job_keep_days: Annotated[
         int, Meta(ge=1, description="how long jobs done and deliveries made are remembered")
     ] = 7
@@ -214,8 +232,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     challenge_ttl_s: Annotated[int, Meta(ge=1, description="time to answer a key login's challenge")] = 60
     login_window_s: Annotated[int, Meta(ge=1, description="span over which failed logins are counted")] = 900
     login_max_failures_per_user: Annotated[
-        int, Meta(ge=1, description="failed logins for one name in that span before it must wait")
+        int,
+        Meta(
+            ge=1, description="failed logins for one name from one address in that span before it must wait"
+        ),
     ] = 10
+    login_max_failures_per_user_anywhere: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="failed logins for one name from all addresses before it must wait; much more than "
+            "from one address, or a stranger could lock its owner out",
+        ),
+    ] = 100
     login_max_failures_per_address: Annotated[
         int, Meta(ge=1, description="failed logins from one address in that span before it must wait")
     ] = 50

@@ -30,7 +30,7 @@ from musehub.db.insights import (
 from musehub.db.instants import to_micros
 from musehub.db.refs import list_refs
 from musehub.jobs.work import Work
-from musehub.repos.directories import diff_many_trees, load_totals
+from musehub.repos.directories import diff_many_trees
 from musehub.repos.objects import ObjectReader
 
 LINES_SPAN = timedelta(days=30)
@@ -39,6 +39,8 @@ PATHS_SPAN = timedelta(days=365)
 """Commits older than this are counted for their authors, not compared."""
 MAX_FILES = 1_000
 """A commit that changes more than this is an import or a clean-up and says nothing about its files."""
+MAX_DIRECTORIES = 5_000
+"""The same holds for a commit that changes more directories; what a tree says of its size may be forged."""
 MAX_LINES_BYTES = 256 << 10
 """Lines of larger files are not counted."""
 MAX_PATH = 600
@@ -47,6 +49,8 @@ _LISTED_AT_ONCE = 10_000
 _COMPARED_AT_ONCE = 100
 _BATCH_BYTES = 4 << 20
 _BINARY_BYTES = 8_000
+_MAX_INTEGER = (1 << 63) - 1
+"""A forged tree may claim more than a database holds."""
 
 Lines = tuple[int | None, int | None]
 
@@ -97,7 +101,7 @@ async def _record(work: Work, commits: Sequence[NewCommit]) -> None:
             if len(change.path) > MAX_PATH:
                 continue
             kind = "added" if change.old is None else "removed" if change.new is None else "changed"
-            size_bytes = change.new.size_bytes if change.new is not None else 0
+            size_bytes = min(change.new.size_bytes, _MAX_INTEGER) if change.new is not None else 0
             counted = lines.get((_id(change.old), _id(change.new)), (None, None))
             rows.append((repository_id, commit.id, change.path, at, kind, *counted, size_bytes))
     figures.sort()
@@ -119,11 +123,9 @@ async def _compare(work: Work, commits: Sequence[NewCommit]) -> dict[bytes, list
     pairs: list[tuple[bytes | None, bytes | None]] = []
     compared = []
     for commit in chosen:
-        if not commit.parents and (await load_totals(work.reader, commit.tree_id)).files > MAX_FILES:
-            continue
         pairs.append((trees[commit.parents[0]] if commit.parents else None, commit.tree_id))
         compared.append(commit.id)
-    found = await diff_many_trees(work.reader, pairs, MAX_FILES)
+    found = await diff_many_trees(work.reader, pairs, MAX_FILES, MAX_DIRECTORIES)
     return {
         commit_id: changes for commit_id, (changes, more) in zip(compared, found, strict=True) if not more
     }

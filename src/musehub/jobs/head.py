@@ -39,7 +39,9 @@ async def find_changes_since(work: Work, old: str | None, new: bytes) -> list[Ch
     async def compare() -> list[Change] | None:
         before = bytes.fromhex(old)
         try:
-            changes, more = await diff_trees(work.reader, before, new, MAX_CHANGES)
+            changes, more = await diff_trees(
+                work.reader, before, new, MAX_CHANGES, work.parts.settings.job_max_directories
+            )
         except CorruptStore:
             return None
         return None if more else changes

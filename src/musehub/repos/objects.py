@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 
 from muse.errors import CorruptStore, InvalidData
 from muse.objects.ids import ID_BYTES, Kind, hash_bytes
@@ -47,8 +48,13 @@ class ObjectReader:
             return cached
         return (await self.load_many(kind, [object_id]))[object_id]
 
-    async def load_many(self, kind: Kind, ids: Sequence[bytes]) -> dict[bytes, bytes]:
-        """All these objects, every hash checked; the caller bounds how many."""
+    async def load_many(
+        self, kind: Kind, ids: Sequence[bytes], *, max_bytes: int | None = None
+    ) -> dict[bytes, bytes]:
+        """All these objects, every hash checked; the caller bounds how many.
+
+        With `max_bytes` no more metadata objects than have so many bytes together, but one at least.
+        """
         if kind is Kind.BLOB:
             chains = await self.load_chain_records(kind, ids)
             return await asyncio.to_thread(self._decode, kind, list(ids), chains)
@@ -63,6 +69,9 @@ class ObjectReader:
         found = [object_id for object_id, _record in rows]
         if len(found) != len(set(ids)):
             raise _missing(kind, set(ids).difference(found))
+        if max_bytes is not None:
+            sums = accumulate(record.raw_size for _object_id, record in rows)
+            found = found[: max(1, sum(1 for size_bytes in sums if size_bytes <= max_bytes))]
         while True:
             try:
                 return await asyncio.to_thread(self._decode, kind, found, chains)

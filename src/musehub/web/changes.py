@@ -95,7 +95,9 @@ async def load_changes(
 ) -> ChangesView:
     """Compare a commit with its first parent, as far as one page goes."""
     old_tree = parent.tree_id if parent is not None else None
-    found, more = await diff_trees(browser.reader, old_tree, commit.tree_id, FILES_MAX)
+    found, more = await diff_trees(
+        browser.reader, old_tree, commit.tree_id, FILES_MAX, settings.web_max_directories
+    )
     renames = find_renames(found)
     moved = set(renames.values())
     changes = [change for change in found if change.path not in moved or change.new is not None]
@@ -125,11 +127,13 @@ async def load_changes(
     if parent_count > 1:
         notes.append("A merge: compared with its first parent.")
     if more:
-        notes.append(f"Only the first {FILES_MAX:,} changed files are listed.")
+        notes.append(f"Too many changes to show: only {format_count(len(files), 'changed file')} listed.")
     if left_out:
         notes.append("The lines of the last files are left out: this commit is too large for one page.")
     return ChangesView(
-        format_count(len(files), "changed file") if not more else f"More than {FILES_MAX:,} changed files",
+        format_count(len(files), "changed file")
+        if not more
+        else f"More than {format_count(len(files), 'changed file')}",
         sum(file.added for file in files),
         sum(file.deleted for file in files),
         " ".join(notes),

@@ -121,6 +121,8 @@ def view_sections(repository: RepositoryView, found: Mapping[str, Insight]) -> l
 def view_facts(values: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
     """Sizes and the state of what is stored."""
     facts = []
+    if values.get("largest", {}).get("too_large"):
+        facts.append(("Files", "too many directories to look at all"))
     if storage := values.get("storage"):
         facts.append(("Stored", format_size(storage["stored_bytes"])))
         facts.append(("Objects", f"{storage['objects']:,}"))

@@ -82,11 +82,11 @@ def test_differences_of_directories_small_and_paged_are_those_of_the_library(hub
     for old in trees[::3]:
         for new in trees[1:]:
             assert new is not None
-            found, more = hub.call(diff_trees(browser.reader, old, new, 10_000))
+            found, more = hub.call(diff_trees(browser.reader, old, new, 10_000, 1_000))
             assert not more
             expected = sorted(diff_in_memory(history.load, old, new), key=lambda change: change.path)
             assert found == expected
-    some, more = hub.call(diff_trees(browser.reader, None, trees[1] or b"", 5))
+    some, more = hub.call(diff_trees(browser.reader, None, trees[1] or b"", 5, 1_000))
     assert (len(some), more) == (5, True)
 
 

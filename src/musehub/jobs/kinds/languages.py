@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from muse.errors import LimitReached
 from muse.objects.ids import Kind
 from muse.objects.tree import EXECUTABLE, FILE_KINDS, Entry
 from musehub.jobs.head import find_changes_since, find_head_tree
@@ -23,11 +24,17 @@ async def run(work: Work, _payload: Payload) -> None:
     if tree is None:
         return
     known = await work.find(NAME) or {}
+    if known.get("too_large"):
+        known = {}
     changes = await find_changes_since(work, known.get("tree"), tree)
     sums: Sums = {}
     if changes is None:
-        async for files in iter_files(work.reader, tree):
-            await _add(work, files, 1, sums)
+        try:
+            async for files in iter_files(work.reader, tree, work.parts.settings.job_max_directories):
+                await _add(work, files, 1, sums)
+        except LimitReached:
+            await work.save(NAME, {"tree": tree.hex(), "too_large": True, "languages": []})
+            return
     else:
         sums = {item["name"]: [item["bytes"], item["files"]] for item in known["languages"]}
         await _add(work, [(c.path, c.old) for c in changes if c.old is not None], -1, sums)

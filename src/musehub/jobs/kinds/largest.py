@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 
+from muse.errors import LimitReached
 from muse.objects.tree import FILE_KINDS, Entry
 from musehub.jobs.head import find_changes_since, find_head_tree
 from musehub.jobs.work import Payload, Work
@@ -21,6 +22,8 @@ async def run(work: Work, _payload: Payload) -> None:
     if tree is None:
         return
     known = await work.find(NAME) or {}
+    if known.get("too_large"):
+        known = {}
     changes = await find_changes_since(work, known.get("tree"), tree)
     kept: list[tuple[int, str]] | None = None
     complete = bool(known.get("complete"))
@@ -38,10 +41,14 @@ async def run(work: Work, _payload: Payload) -> None:
             kept = None
     if kept is None:
         kept, complete = [], True
-        async for files in iter_files(work.reader, tree):
-            found = [(entry.size_bytes, path) for path, entry in files if _counts(entry)]
-            complete = complete and len(kept) + len(found) <= KEPT
-            kept = heapq.nlargest(KEPT, kept + found)
+        try:
+            async for files in iter_files(work.reader, tree, work.parts.settings.job_max_directories):
+                found = [(entry.size_bytes, path) for path, entry in files if _counts(entry)]
+                complete = complete and len(kept) + len(found) <= KEPT
+                kept = heapq.nlargest(KEPT, kept + found)
+        except LimitReached:
+            await work.save(NAME, {"tree": tree.hex(), "too_large": True, "complete": False, "files": []})
+            return
     complete = complete and len(kept) <= KEPT
     listed = [{"path": path, "bytes": size} for size, path in heapq.nlargest(KEPT, kept)]
     await work.save(NAME, {"tree": tree.hex(), "complete": complete, "files": listed})

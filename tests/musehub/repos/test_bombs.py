@@ -1,0 +1,110 @@
+"""Trees that are small to push and endless, or very deep, to whoever follows every name in them."""
+
+from __future__ import annotations
+
+import pytest
+from tests.musehub.hub import History, HubUser, RunningHub
+from tests.musehub.jobs.conftest import Jobs
+from tests.musehub.repos.test_browse import browse, tree_of
+
+from muse.errors import LimitReached
+from muse.objects.ids import Kind
+from muse.objects.tree import DIRECTORY, FILE, Entry, encode_entries
+from muse.wire.frames import BLOBS, COMMITS, TREES
+from musehub.repos.directories import MAX_DEPTH, diff_trees, find_entry, iter_files
+
+LEVELS = 7
+
+
+def nest(history: History, names: list[str], levels: int) -> bytes:
+    """A directory that names the same one under every name, and so on; every size in it is forged."""
+    inner = history.put(Kind.BLOB, b"boom")
+    kind, size_bytes = FILE, 10**15
+    for _ in range(levels):
+        entries = [Entry(name, kind, inner, size_bytes, 1) for name in names]
+        inner, kind = history.put(Kind.TREE, encode_entries(entries)), DIRECTORY
+    return history.commit(inner)
+
+
+@pytest.fixture
+def ada(hub: RunningHub) -> HubUser:
+    return hub.user("ada")
+
+
+@pytest.fixture
+def bomb(ada: HubUser) -> tuple[History, bytes]:
+    """Twenty-one digits of files in eight kilobytes."""
+    history = History()
+    commit = nest(history, [f"{number:03}" for number in range(1_000)], LEVELS)
+    ada.repository("bomb").push_main(history, commit)
+    return history, commit
+
+
+def test_a_bomb_is_too_large_for_a_page_and_takes_no_longer_than_its_limit(
+    hub: RunningHub, ada: HubUser, bomb: tuple[History, bytes]
+) -> None:
+    history, commit = bomb
+    browser = browse(hub, ada, "bomb")
+    difference = hub.call(diff_trees(browser.reader, None, tree_of(history, commit), 100, 2_000))
+    assert difference.has_more
+    assert difference.changes == []
+    page = ada.request("GET", f"/ada/bomb/commit/{commit.hex()}", headers={"Accept": "text/html"})
+    assert page.status == 200
+    assert b"Too many changes to show" in page.body
+
+    async def walk() -> None:
+        async for _files in iter_files(browser.reader, tree_of(history, commit), 2_000):
+            pass
+
+    with pytest.raises(LimitReached) as caught:
+        hub.call(walk())
+    assert caught.value.code == "too-large"
+
+
+def test_jobs_say_that_a_bomb_is_too_large_and_analyse_what_comes_after(
+    hub: RunningHub, ada: HubUser, bomb: tuple[History, bytes]
+) -> None:
+    history, commit = bomb
+    jobs = Jobs(hub)
+    jobs.run(job_max_directories=2_000)
+    found = jobs.insights()
+    assert found["largest"]["too_large"]
+    assert found["languages"]["too_large"]
+
+    after = history.commit(history.snapshot({"a.py": b"1\n"}), commit)
+    ada.repository("bomb").push_main(history, after, commit)
+    jobs.run()
+    found = jobs.insights()
+    assert found["largest"]["files"] == [{"path": "a.py", "bytes": 2}]
+    assert [item["name"] for item in found["languages"]["languages"]] == ["Python"]
+
+
+def test_a_clone_of_a_bomb_has_each_of_its_objects_once(ada: HubUser, bomb: tuple[History, bytes]) -> None:
+    frames = ada.repository("bomb").fetch().frames()
+    counts = {
+        frame_type: sum(1 for frame in frames if frame.type == frame_type for _ in frame.records())
+        for frame_type in (BLOBS, TREES, COMMITS)
+    }
+    assert counts == {BLOBS: 1, TREES: LEVELS, COMMITS: 1}
+
+
+def test_directories_deeper_than_any_file_system_are_refused_and_not_followed(
+    hub: RunningHub, ada: HubUser
+) -> None:
+    history = History()
+    commit = nest(history, ["d"], MAX_DEPTH + 2)
+    ada.repository("deep").push_main(history, commit)
+    browser, tree = browse(hub, ada, "deep"), tree_of(history, commit)
+    entry = hub.call(find_entry(browser.reader, tree, "/".join("d" * 20)))
+    assert entry is not None
+    with pytest.raises(LimitReached):
+        hub.call(find_entry(browser.reader, tree, "/".join("d" * (MAX_DEPTH + 1))))
+    changes, has_more = hub.call(diff_trees(browser.reader, None, tree, 100, 5_000))
+    assert (changes, has_more) == ([], True)
+
+    async def walk() -> None:
+        async for _files in iter_files(browser.reader, tree, 100_000):
+            pass
+
+    with pytest.raises(LimitReached):
+        hub.call(walk())
