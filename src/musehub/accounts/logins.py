@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import math
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from weakref import WeakValueDictionary
 
-from muse.errors import AccessDenied, LimitReached
+from muse.errors import AccessDenied, LimitReached, MuseError
 from musehub.accounts.actor import ANONYMOUS, Actor
 from musehub.accounts.keys import Keys
 from musehub.accounts.passwords import verify_password
@@ -19,6 +22,9 @@ from musehub.db import users as user_queries
 from musehub.db.engine import Database
 from musehub.db.instants import Clock
 from musehub.settings import Settings
+
+ATTEMPTS_AT_ONCE = 4
+"""As many as hash passwords at once."""
 
 
 class Logins:
@@ -34,6 +40,8 @@ class Logins:
         self._keys = keys
         self.observers: list[Callable[[], None]] = []
         """Told of every login with wrong credentials."""
+        self._slots = asyncio.Semaphore(ATTEMPTS_AT_ONCE)
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def load_actor(self, authorization: str | None, address: str) -> Actor:
         """Who sends a request with this Authorization header from `address`.
@@ -66,38 +74,64 @@ class Logins:
         Raises AccessDenied("bad-credentials"), the same for an unknown name, and
         LimitReached("too-many-attempts") before looking at the password.
         """
-        subjects = await self._check_limit(name, address)
-        async with self._database.read("find login") as conn:
-            row = await user_queries.find_user(conn, name)
-        usable = row is not None and row["disabled_at"] is None
-        stored = row["password_hash"] if row is not None and usable else None
-        if not await verify_password(password, stored):
-            await self._note_failure(subjects)
-            raise AccessDenied("bad-credentials", "name or password is wrong")
+        name_from_here, name_anywhere = f"from:{address} {name[:100]}", f"user:{name[:100]}"
+        limits = {
+            name_from_here: self._settings.login_max_failures_per_user,
+            name_anywhere: self._settings.login_max_failures_per_user_anywhere,
+        }
+        async with self._attempt(limits, address, forget=[name_from_here, name_anywhere]):
+            async with self._database.read("find login") as conn:
+                row = await user_queries.find_user(conn, name)
+            usable = row is not None and row["disabled_at"] is None
+            stored = row["password_hash"] if row is not None and usable else None
+            if not await verify_password(password, stored):
+                raise AccessDenied("bad-credentials", "name or password is wrong")
         assert row is not None
-        await self._note_success(name)
         return to_user(row)
 
     async def check_key(self, public_key: str, challenge: str, signature: str, address: str) -> User:
         """The user who answered a challenge with their key; failures count against the address."""
-        subjects = await self._check_limit(None, address)
-        try:
+        async with self._attempt({}, address, forget=[]):
             return await self._keys.verify_answer(public_key, challenge, signature)
-        except AccessDenied:
-            await self._note_failure(subjects)
-            raise
 
-    async def _check_limit(self, name: str | None, address: str) -> list[str]:
-        limits = {f"address:{address}": self._settings.login_max_failures_per_address}
-        if name is not None:
-            limits[f"user:{name[:100]}"] = self._settings.login_max_failures_per_user
-        now = self._clock()
+    @asynccontextmanager
+    async def _attempt(
+        self, limits: Mapping[str, int], address: str, *, forget: Sequence[str]
+    ) -> AsyncIterator[None]:
+        """One attempt: it counts as failed from before the block on, unless that ends well.
+
+        Counted only afterwards, many at once would all be looked at. `forget`: whose failures a success ends.
+        """
+        limits = {**limits, f"address:{address}": self._settings.login_max_failures_per_address}
         window = timedelta(seconds=self._settings.login_window_s)
-        async with self._database.read("count failed logins") as conn:
-            failures = await attempts.count_failures(conn, list(limits), now - window)
-        for subject, (count, first) in failures.items():
+        # Those who wait for their turn do not count against each other: they may all be right.
+        async with self._turns.setdefault(next(iter(limits)), asyncio.Lock()):
+            async with self._database.read("count failed logins") as conn:
+                since = self._clock() - window
+                self._check_limits(limits, await attempts.count_failures(conn, list(limits), since))
+            async with self._slots:
+                async with self._database.transaction("begin login") as conn:
+                    await attempts.wait_for_others(conn)
+                    now = self._clock()
+                    found = await attempts.count_failures(conn, list(limits), now - window)
+                    self._check_limits(limits, found)
+                    own = await attempts.insert_failures(conn, list(limits), now, now - window)
+                try:
+                    yield
+                except AccessDenied:
+                    for observe in self.observers:
+                        observe()
+                    raise
+                except MuseError:  # nothing was said about the credentials
+                    await self._give_back(own, [])
+                    raise
+                await self._give_back(own, forget)
+
+    def _check_limits(self, limits: Mapping[str, int], found: Mapping[str, tuple[int, datetime]]) -> None:
+        for subject, (count, first) in found.items():
             if count >= limits[subject]:
-                wait_s = max(1, math.ceil((first + window - now).total_seconds()))
+                window = timedelta(seconds=self._settings.login_window_s)
+                wait_s = max(1, math.ceil((first + window - self._clock()).total_seconds()))
                 raise LimitReached(
                     "too-many-attempts",
                     "too many failed logins",
@@ -105,24 +139,10 @@ class Logins:
                     retry=True,
                     details={"retry_after_s": wait_s},
                 )
-        return list(limits)
 
-    async def _note_failure(self, subjects: list[str]) -> None:
-        for observe in self.observers:
-            observe()
-        now = self._clock()
-        window = timedelta(seconds=self._settings.login_window_s)
-        async with self._database.transaction("note failed login") as conn:
-            await attempts.insert_failures(conn, subjects, now, now - window)
-
-    async def _note_success(self, name: str) -> None:
-        subject = f"user:{name[:100]}"
-        window = timedelta(seconds=self._settings.login_window_s)
-        async with self._database.read("count failed logins") as conn:
-            failures = await attempts.count_failures(conn, [subject], self._clock() - window)
-        if failures:
-            async with self._database.transaction("forget failed logins") as conn:
-                await attempts.forget_failures(conn, subject)
+    async def _give_back(self, own: Sequence[int], forget: Sequence[str]) -> None:
+        async with self._database.transaction("forget failed logins") as conn:
+            await attempts.forget_failures(conn, own, forget)
 
 
 def actor_of(user: User) -> Actor:

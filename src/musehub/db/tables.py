@@ -102,7 +102,7 @@ login_attempts = sa.Table(
     "login_attempts",
     metadata,
     sa.Column("id", RowId, primary_key=True),
-    sa.Column("subject", sa.Text, nullable=False),  # `user:NAME` or `address:IP`
+    sa.Column("subject", sa.Text, nullable=False),  # `user:NAME`, `address:IP`, `from:IP NAME`
     sa.Column("failed_at", Instant, nullable=False),
     sa.Index("ix_login_attempts_subject_failed_at", "subject", "failed_at"),
 )

@@ -200,11 +200,12 @@ async def test_a_new_password_ends_every_token(accounts: Accounts) -> None:
 def strict(
     make_settings: Callable[..., Settings], database_url: str, database: Database, clock: TickingClock
 ) -> Accounts:
-    """Three failures for a name, five from an address, in one minute."""
+    """Three failures for a name from one address, seven from all, five from an address, in one minute."""
     settings = make_settings(
         database_url=database_url,
         login_window_s=60,
         login_max_failures_per_user=3,
+        login_max_failures_per_user_anywhere=7,
         login_max_failures_per_address=5,
     )
     return open_accounts(database, settings, clock)
@@ -217,15 +218,56 @@ async def fail_login(accounts: Accounts, name: str, address: str) -> None:
 
 async def test_a_name_waits_after_too_many_failures(strict: Accounts, clock: TickingClock) -> None:
     await strict.users.create("ada", password=PASSWORD)
-    for number in range(3):
-        await fail_login(strict, "ada", f"192.0.2.{number}")
+    for _ in range(3):
+        await fail_login(strict, "ada", HERE)
         clock.advance(seconds=10)
     with pytest.raises(LimitReached) as caught:
-        await strict.logins.check_password("ada", PASSWORD, "192.0.2.99")
+        await strict.logins.check_password("ada", PASSWORD, HERE)
     assert caught.value.code == "too-many-attempts"
     assert caught.value.details == {"retry_after_s": 30}
     clock.advance(seconds=31)
-    assert (await strict.logins.check_password("ada", PASSWORD, "192.0.2.99")).name == "ada"
+    assert (await strict.logins.check_password("ada", PASSWORD, HERE)).name == "ada"
+
+
+async def test_a_stranger_elsewhere_does_not_lock_the_owner_out(strict: Accounts) -> None:
+    await strict.users.create("ada", password=PASSWORD)
+    for _ in range(3):
+        await fail_login(strict, "ada", "192.0.2.66")
+    with pytest.raises(LimitReached):
+        await strict.logins.check_password("ada", PASSWORD, "192.0.2.66")
+    assert (await strict.logins.check_password("ada", PASSWORD, HERE)).name == "ada"
+
+
+async def test_guesses_from_everywhere_are_limited_together(strict: Accounts) -> None:
+    await strict.users.create("ada", password=PASSWORD)
+    for number in range(7):
+        await fail_login(strict, "ada", f"192.0.2.{number}")
+    with pytest.raises(LimitReached):
+        await strict.logins.check_password("ada", PASSWORD, HERE)
+
+
+async def test_guesses_at_the_same_time_are_limited_as_those_one_by_one(strict: Accounts) -> None:
+    await strict.users.create("ada", password=PASSWORD)
+    guesses = [strict.logins.check_password("ada", "wrong password", HERE) for _ in range(12)]
+    refused = await asyncio.gather(*guesses, return_exceptions=True)
+    assert sum(isinstance(error, AccessDenied) for error in refused) == 3
+    assert sum(isinstance(error, LimitReached) for error in refused) == 9
+
+
+async def test_right_passwords_at_the_same_time_are_not_limited(strict: Accounts) -> None:
+    await strict.users.create("ada", password=PASSWORD)
+    await fail_login(strict, "ada", HERE)
+    for _ in range(6):
+        await strict.logins.check_password("ada", PASSWORD, HERE)
+    logins = [strict.logins.check_password("ada", PASSWORD, HERE) for _ in range(8)]
+    assert {user.name for user in await asyncio.gather(*logins)} == {"ada"}
+
+
+async def test_key_logins_at_the_same_time_are_limited(strict: Accounts) -> None:
+    key = Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key().public_bytes_raw().hex()
+    guesses = [strict.logins.check_key(key, "00" * 56, "00" * 64, HERE) for _ in range(9)]
+    refused = await asyncio.gather(*guesses, return_exceptions=True)
+    assert sum(isinstance(error, AccessDenied) for error in refused) == 5
 
 
 async def test_an_address_waits_after_too_many_failures_others_do_not(strict: Accounts) -> None:
