@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from litestar import Response, get
 from litestar.params import FromPath
@@ -10,8 +10,11 @@ from litestar.params import FromPath
 from muse.objects.ids import Kind
 from muse.wire.refnames import HEADS
 from musehub.web.given import GivenLibrary, GivenVisit
-from musehub.web.page import page_response
+from musehub.web.home import page_links, page_number
+from musehub.web.page import AnyRequest, page_response
 from musehub.web.views import CommitView, tag_rev, view_commit_row, view_repository
+
+PAGE_SIZE = 100
 
 
 class RefRow(NamedTuple):
@@ -29,13 +32,16 @@ class RefRow(NamedTuple):
 
 @get("/{owner:str}/{name:str}/branches")
 async def show_branches(
-    owner: FromPath[str], name: FromPath[str], visit: GivenVisit, library: GivenLibrary
+    request: AnyRequest, owner: FromPath[str], name: FromPath[str], visit: GivenVisit, library: GivenLibrary
 ) -> Response[bytes]:
     """The default branch, then those that moved last."""
     browser = await library.open(owner, name)
     repository = view_repository(browser.repository, browser.refs)
     addresses = repository.addresses
-    targets = {branch: browser.refs[HEADS + branch].target for branch in repository.branches}
+    query = _query(request)
+    targets = {
+        branch: browser.refs[HEADS + branch].target for branch in repository.branches if query in branch
+    }
     commits = await browser.find_commits(set(targets.values()))
     rows = [
         RefRow(
@@ -55,21 +61,22 @@ async def show_branches(
         "repository": repository,
         "tab": "branches",
         "title": "Branches",
-        "rows": rows,
-        "empty_text": "There is no branch yet.",
+        **_page(request, addresses.branches, rows, query),
+        "empty_text": "There is no branch yet." if not query else "No branch is called so.",
     }
     return await page_response(visit, "refs.html", context)
 
 
 @get("/{owner:str}/{name:str}/tags")
 async def show_tags(
-    owner: FromPath[str], name: FromPath[str], visit: GivenVisit, library: GivenLibrary
+    request: AnyRequest, owner: FromPath[str], name: FromPath[str], visit: GivenVisit, library: GivenLibrary
 ) -> Response[bytes]:
     """All tags, those of the newest commits first."""
     browser = await library.open(owner, name)
     repository = view_repository(browser.repository, browser.refs)
     addresses = repository.addresses
-    tags = await browser.load_tags()
+    query = _query(request)
+    tags = [tag for tag in await browser.load_tags() if query in tag.name]
     commits = await browser.find_commits({tag.target for tag in tags if tag.kind is Kind.COMMIT})
     rows = []
     for tag in tags:
@@ -97,10 +104,28 @@ async def show_tags(
         "repository": repository,
         "tab": "tags",
         "title": "Tags",
-        "rows": rows,
-        "empty_text": "There is no tag yet.",
+        **_page(request, addresses.tags, rows, query),
+        "empty_text": "There is no tag yet." if not query else "No tag is called so.",
     }
     return await page_response(visit, "refs.html", context)
+
+
+def _query(request: AnyRequest) -> str:
+    return request.query_params.get("q", "").strip()[:200]
+
+
+def _page(request: AnyRequest, address: str, rows: list[RefRow], query: str) -> dict[str, Any]:
+    """The rows of the page that is asked for, and the ways to the others."""
+    number = page_number(request)
+    start = (number - 1) * PAGE_SIZE
+    more = len(rows) > start + PAGE_SIZE
+    return {
+        "rows": rows[start : start + PAGE_SIZE],
+        "query": query,
+        "search_address": address,
+        "is_searchable": bool(query) or len(rows) > PAGE_SIZE,
+        **page_links(address, number, more, {"q": query} if query else {}),
+    }
 
 
 def _time(row: RefRow) -> float:

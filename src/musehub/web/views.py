@@ -17,6 +17,9 @@ from musehub.web.wording import to_datetime
 MENU_MAX = 30
 """More branches or tags than this are found on their own page."""
 
+LABELS_MAX = 10
+"""More branches and tags than this at one commit are counted."""
+
 LABELLED_TAGS_MAX = 1_000
 """Reading more tags would cost more than the page they label."""
 
@@ -256,7 +259,15 @@ async def load_labels(browser: Browser, repository: RepositoryView) -> dict[byte
     for tag in tags:
         label = Label("tag", tag.name, repository.addresses.tree(tag_rev(repository, tag.name)))
         labels.setdefault(tag.target, []).append(label)
-    return labels
+    return {target: _first_labels(some, repository) for target, some in labels.items()}
+
+
+def _first_labels(labels: list[Label], repository: RepositoryView) -> list[Label]:
+    left_out = len(labels) - LABELS_MAX
+    if left_out <= 0:
+        return labels
+    more = Label(labels[-1].kind, f"and {left_out:,} more", repository.addresses.branches)
+    return [*labels[:LABELS_MAX], more]
 
 
 def body_of(message: str) -> str:
