@@ -12,7 +12,7 @@ from musehub.accounts.actor import Actor
 from musehub.accounts.permissions import Action, RepositoryAccess, decide, not_found
 from musehub.db.engine import Database
 from musehub.db.repositories import RepositoryRow, find_owner_and_repository, insert_repository
-from musehub.repos.names import parse_repository_name
+from musehub.repos.names import check_branch_name, check_description, parse_repository_name
 
 
 def access_of(row: RepositoryRow) -> RepositoryAccess:
@@ -59,7 +59,12 @@ async def create_repository(
     default_branch: str = "main",
     now: datetime,
 ) -> RepositoryRow:
-    """Create a repository; raises Conflict("already-exists") and what `check_may_create` raises."""
+    """Create a repository; raises Conflict("already-exists") and what `check_may_create` raises.
+
+    Also `bad-arguments` for the description and `bad-name` for the branch.
+    """
+    check_description(description)
+    check_branch_name(default_branch)
     try:
         async with database.transaction("create repository") as conn:
             owner_id, row = await find_owner_and_repository(conn, owner, name, actor.user_id)

@@ -25,10 +25,9 @@ from musehub.db.repositories import (
 )
 from musehub.db.users import find_user
 from musehub.repos.access import get_repository
-from musehub.repos.names import parse_repository_name
+from musehub.repos.names import check_branch_name, check_description, parse_repository_name
 from musehub.storage.port import Store
 
-MAX_DESCRIPTION = 500
 ROLES = ("read", "write")
 _KEYS_AT_ONCE = 1_000
 
@@ -57,9 +56,11 @@ class RepositoryAdministration:
         if new_name is not None:
             values["name"] = parse_repository_name(new_name)
         if description is not None:
-            values["description"] = _check_description(description)
+            values["description"] = check_description(description)
         if visibility is not None:
             values["visibility"] = check_visibility(visibility)
+        if default_branch is not None:
+            check_branch_name(default_branch)
         try:
             async with self._database.transaction("change repository") as conn:
                 row = await get_repository(conn, actor, Action.ADMINISTER, owner, name)
@@ -121,9 +122,3 @@ def check_visibility(visibility: str) -> str:
     if visibility not in ("public", "private"):
         raise UsageError("bad-arguments", f'visibility is "public" or "private", not "{visibility}"')
     return visibility
-
-
-def _check_description(description: str) -> str:
-    if len(description) > MAX_DESCRIPTION or "\0" in description:
-        raise UsageError("bad-arguments", f"a description has at most {MAX_DESCRIPTION} characters")
-    return description
