@@ -29,6 +29,7 @@ RESULT = b"R"
 ERROR = b"X"
 PACKS = b"U"
 TYPES = frozenset((HEADER, TREES, BLOBS, COMMITS, END, PROGRESS, RESULT, ERROR, PACKS))
+RECORD_TYPES = frozenset((TREES, BLOBS, COMMITS))
 
 BATCH_BYTES = 1 << 20
 """A sender closes a frame of records when it reaches this."""
@@ -40,10 +41,10 @@ class Frame(NamedTuple):
     type: bytes
     payload: bytes
 
-    def json(self) -> dict[str, Any]:
+    def json(self, max_values: int | None = None) -> dict[str, Any]:
         """Decode the JSON object of an H, E, P, R, X or U frame; raises `bad-frame`."""
         try:
-            value = json.loads(self.payload)
+            value = decode_json(self.payload, max_values)
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
@@ -57,6 +58,16 @@ class Frame(NamedTuple):
         while offset < len(view):
             record, offset = parse_record(view, offset)
             yield record
+
+
+def decode_json(data: bytes, max_values: int | None = None) -> Any:
+    """Decode JSON; raises ValueError, with `max_values` before it builds more than about so many values.
+
+    Three bytes of text are enough for an empty list, which takes seventy in memory.
+    """
+    if max_values is not None and data.count(b",") + data.count(b"[") + data.count(b"{") > max_values:
+        raise ValueError("too many values")
+    return json.loads(data)
 
 
 def encode_frame(frame_type: bytes, payload: bytes) -> bytes:
@@ -103,12 +114,19 @@ class RecordBatch:
 class FrameParser:
     """Turns arriving bytes into frames; holds at most one frame and one delivery of bytes.
 
-    A length beyond `max_frame_bytes` is refused before anything of it is kept.
+    A length beyond `max_frame_bytes`, or `max_json_bytes` for a frame of JSON, is refused before anything of
+    it is kept.
     """
 
-    def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
+    def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES, max_json_bytes: int | None = None) -> None:
         self._buffer = bytearray()
         self._max = max_frame_bytes
+        self._max_json = max_frame_bytes if max_json_bytes is None else min(max_json_bytes, max_frame_bytes)
+
+    @property
+    def pending_bytes(self) -> int:
+        """How much of a frame that is not complete is held."""
+        return len(self._buffer)
 
     def feed(self, data: bytes) -> Iterator[Frame]:
         """Yield the frames that `data` completes; raises `bad-frame`."""
@@ -120,9 +138,10 @@ class FrameParser:
                 frame_type, size = FRAME.unpack_from(buffer, start)
                 if frame_type not in TYPES:
                     raise InvalidData("bad-frame", f"unknown frame type {frame_type!r}")
-                if size > self._max:
+                limit = self._max if frame_type in RECORD_TYPES else self._max_json
+                if size > limit:
                     raise InvalidData(
-                        "bad-frame", f"a frame of {size} bytes is longer than the limit of {self._max}"
+                        "bad-frame", f"a frame of {size} bytes is longer than the limit of {limit}"
                     )
                 end = start + FRAME.size + size
                 if end > len(buffer):

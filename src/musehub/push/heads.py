@@ -77,6 +77,18 @@ async def open_standing(
     return Standing(row, True, {}, None)
 
 
+async def check_may_push(database: Database, actor: Actor, owner: str, name: str, limits: Limits) -> None:
+    """Raise unless the actor may write there or create it; what can be said before anything is read."""
+    async with database.read("may push") as conn:
+        owner_id, row = await find_owner_and_repository(conn, owner, name, actor.user_id)
+    if row is not None:
+        decide(actor, Action.WRITE, access_of(row), f"{owner}/{name}").require()
+    elif actor.is_anonymous:
+        raise absent_repository(actor, owner_id, owner, name, limits)
+    else:
+        check_may_create(actor, owner_id, owner, name)
+
+
 def absent_repository(actor: Actor, owner_id: int | None, owner: str, name: str, limits: Limits) -> MuseError:
     """`repository-not-found`; whoever could create it by pushing is told so."""
     decision = not_found(f"{owner}/{name}")

@@ -37,6 +37,10 @@ logger = logging.getLogger("musehub.push")
 BATCH_RECORDS = 2_000
 """A frame of small deltas holds many thousand; more at once would make a long transaction."""
 
+LONG_JSON_BYTES = 64 << 10
+MAX_JSON_VALUES = 200_000
+"""10,000 updates of six values each, and commas in names."""
+
 _ORDER = {TREES: 1, BLOBS: 1, COMMITS: 2}
 
 
@@ -79,7 +83,7 @@ async def _receive(
     if first is None or first.type != HEADER:
         raise InvalidData("bad-frame", "a push begins with frame H")
     frames.account(first)
-    header = parse_push_header(first.json())
+    header = await _parse_header(first)
     event.push_id = header.push_id
     with timeline.phase(HEADS):
         standing = await open_standing(
@@ -115,6 +119,15 @@ async def _receive(
     if receiving.earlier:
         event.outcome = REPEATED
     return result
+
+
+async def _parse_header(frame: Frame) -> PushHeader:
+    """In a thread if it is long: checking thousands of updates takes a while."""
+
+    def parse() -> PushHeader:
+        return parse_push_header(frame.json(MAX_JSON_VALUES))
+
+    return await asyncio.to_thread(parse) if len(frame.payload) > LONG_JSON_BYTES else parse()
 
 
 class _Receiving:
@@ -207,7 +220,7 @@ class _Receiving:
                 await self._receive_batch(frame.type, records[start : start + BATCH_RECORDS])
 
     def _check_end(self, frame: Frame) -> None:
-        end = parse_end(frame.json())
+        end = parse_end(frame.json(MAX_JSON_VALUES))
         counts = {name.decode(): count for name, count in self._counts.items()}
         announced = {name: end.counts.get(name, 0) for name in counts}
         if end.sha256 != self._frames.sha256 or announced != counts:
@@ -231,7 +244,7 @@ class _Receiving:
                     recorder.decoder.offer(kind, await self._reader.load_chain_records(Kind(kind), unknown))
             while True:
                 try:
-                    await asyncio.to_thread(batch.decode, recorder.decoder, recorder.known)
+                    await asyncio.to_thread(batch.decode, recorder.decoder, recorder.known, recorder.sums)
                     break
                 except MissingBase as missing:
                     chain = await self._reader.load_chain_records(missing.kind, [missing.base])

@@ -19,11 +19,23 @@ class ClientGone(Exception):
 
 
 class FrameReader:
-    """Reads frames; `sha256` and `received_bytes` cover all those that were taken into account."""
+    """Reads frames; `sha256` and `received_bytes` cover all those that were taken into account.
 
-    def __init__(self, read_chunk: ReadChunk, *, max_frame_bytes: int, idle_timeout_s: float) -> None:
+    `hold` is told how many bytes of an incomplete frame wait here, and may raise.
+    """
+
+    def __init__(
+        self,
+        read_chunk: ReadChunk,
+        *,
+        max_frame_bytes: int,
+        max_json_bytes: int,
+        idle_timeout_s: float,
+        hold: Callable[[int], None],
+    ) -> None:
         self._read_chunk = read_chunk
-        self._parser = FrameParser(max_frame_bytes)
+        self._hold = hold
+        self._parser = FrameParser(max_frame_bytes, max_json_bytes)
         self._idle_timeout_s = idle_timeout_s
         self._ready: deque[Frame] = deque()
         self._at_end = False
@@ -45,6 +57,7 @@ class FrameReader:
                 return None
             self.received_bytes += len(chunk)
             self._ready.extend(self._parser.feed(chunk))
+            self._hold(self._parser.pending_bytes)
         return self._ready.popleft()
 
     def account(self, frame: Frame) -> None:

@@ -9,6 +9,7 @@ from musehub.push.service import PushService
 from musehub.settings import Settings
 from musehub.storage.disk import DiskStore
 from musehub.storage.metering import MeteredStore
+from musehub.wire_http.bodies import Bodies
 from musehub.wire_http.fetch import FetchEndpoints
 from musehub.wire_http.push import PushEndpoints
 from musehub.wire_http.refs import RefsEndpoint
@@ -29,6 +30,7 @@ def wire_routes(
     if isinstance(store.inner, DiskStore):
         routes += StoreEndpoints(store.inner, settings).routes()
     routes += RefsEndpoint(accounts, database, settings).routes()
-    routes += PushEndpoints(accounts, pushes).routes()
-    routes += FetchEndpoints(accounts, fetches).routes()
+    bodies = Bodies(settings)
+    routes += PushEndpoints(accounts, pushes, bodies).routes()
+    routes += FetchEndpoints(accounts, fetches, bodies).routes()
     return routes

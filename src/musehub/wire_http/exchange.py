@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Mapping
+from typing import Any, TypeVar
 
 from litestar.types import Receive, Scope, Send
 
-from muse.errors import InvalidData, LimitReached
+from muse.errors import MuseError
 from musehub.push.stream import ClientGone
+
+T = TypeVar("T")
 
 DRAIN_BYTES = 64 << 20
 """So much of a refused request is read and dropped: a client that is still sending must see the answer."""
@@ -38,26 +40,20 @@ class Exchange:
                 return body
         return None
 
-    async def read_body(self, max_bytes: int) -> bytes:
-        """The whole request; raises `too-large` before it holds more than that, `truncated`."""
-        parts = []
-        size = 0
+    async def admit(self, check: Awaitable[T]) -> T:
+        """What `check` finds; where it refuses the request, the rest of that is read and dropped first."""
         try:
-            while (chunk := await self.read_chunk()) is not None:
-                size += len(chunk)
-                if size > max_bytes:
-                    raise LimitReached("too-large", f"the request is longer than {max_bytes} bytes")
-                parts.append(chunk)
-        except ClientGone:
-            raise InvalidData("truncated", "the client went away", retry=True) from None
-        return b"".join(parts)
+            return await check
+        except MuseError as error:
+            if error.code != "truncated":  # then there is nobody who still sends
+                await self.drain()
+            raise
 
-    async def read_json(self, max_bytes: int) -> Any:
-        """The request as JSON; raises `bad-frame`, too."""
-        try:
-            return json.loads(await self.read_body(max_bytes))
-        except (ValueError, RecursionError):
-            raise InvalidData("bad-frame", "the request is not JSON") from None
+    @property
+    def announced_bytes(self) -> int | None:
+        """The length of the request if its head tells it."""
+        length = self.header(b"content-length") or ""
+        return int(length) if length.isascii() and length.isdigit() else None
 
     async def drain(self) -> None:
         """Read and drop the rest of the request, within bounds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from litestar.types import Receive, Scope, Send
 
@@ -15,17 +16,19 @@ from musehub.accounts.service import Accounts
 from musehub.fetch.service import FetchAnswer, FetchEvent, FetchService
 from musehub.push.stream import ClientGone
 from musehub.wire_http.answer import FrameAnswer
+from musehub.wire_http.bodies import UNCHECKED_BYTES, Bodies
 from musehub.wire_http.exchange import Exchange
 from musehub.wire_http.route import RawRoute
 
-MAX_REQUEST_BYTES = 4 << 20
+MAX_REQUEST_BYTES = 2 << 20
 """20,000 ids and names."""
 MAX_PACKS = 1_000
 
 
 class FetchEndpoints:
-    def __init__(self, accounts: Accounts, service: FetchService) -> None:
+    def __init__(self, accounts: Accounts, service: FetchService, bodies: Bodies) -> None:
         self._accounts = accounts
+        self._bodies = bodies
         self._service = service
         self._settings = service.settings
 
@@ -38,9 +41,11 @@ class FetchEndpoints:
     async def fetch(self, scope: Scope, receive: Receive, send: Send, parts: dict[str, str]) -> None:
         exchange = Exchange(scope, receive, send)
         started = time.perf_counter()
-        actor = await load_request_actor(exchange.scope, self._accounts, self._settings)
-        request = parse_fetch_request(await exchange.read_json(MAX_REQUEST_BYTES))
-        opened = await self._service.open(actor, parts["owner"], parts["name"])
+        actor = await exchange.admit(load_request_actor(exchange.scope, self._accounts, self._settings))
+        opened = await exchange.admit(self._service.open(actor, parts["owner"], parts["name"]))
+        request = await exchange.admit(
+            self._bodies.read_json(exchange, actor, MAX_REQUEST_BYTES, parse_fetch_request)
+        )
         work = FetchAnswer(self._service, opened, request)
         answer = FrameAnswer(exchange, self._settings.heartbeat_s)
         outcome, code = "cancelled", None
@@ -67,10 +72,14 @@ class FetchEndpoints:
 
     async def presign(self, scope: Scope, receive: Receive, send: Send, parts: dict[str, str]) -> None:
         exchange = Exchange(scope, receive, send)
-        actor = await load_request_actor(exchange.scope, self._accounts, self._settings)
-        fields = Fields("the request", await exchange.read_json(self._settings.request_max_bytes))
-        digests = [
-            fields.from_hex("digests", digest, ID_BYTES) for digest in fields.items("digests", MAX_PACKS)
-        ]
+        actor = await exchange.admit(load_request_actor(exchange.scope, self._accounts, self._settings))
+        digests = await exchange.admit(
+            self._bodies.read_json(exchange, actor, UNCHECKED_BYTES, _parse_digests)
+        )
         packs = await self._service.presign_again(actor, parts["owner"], parts["name"], digests)
         await exchange.answer_json({"packs": [pack.to_json() for pack in packs]})
+
+
+def _parse_digests(data: Any) -> list[bytes]:
+    fields = Fields("the request", data)
+    return [fields.from_hex("digests", digest, ID_BYTES) for digest in fields.items("digests", MAX_PACKS)]

@@ -17,7 +17,7 @@ from muse.errors import MuseError
 from muse.objects.commit import Commit, Person, Signature, encode_commit
 from muse.objects.ids import Kind, hash_bytes
 from muse.objects.tree import HEADER as TREE_HEADER
-from muse.objects.tree import TYPE_LINE
+from muse.objects.tree import TYPE_LINE, Entry, Page, encode_entries, encode_pages
 from muse.packs.record import Encoding, Record, encode_object, encode_record
 from muse.wire.frames import BLOBS, COMMITS, END, FRAME, HEADER, TREES, encode_frame, encode_json
 from muse.wire.messages import RefUpdate
@@ -433,6 +433,59 @@ def test_a_question_that_makes_no_sense(ada: Remote, body: bytes) -> None:
 @pytest.mark.parametrize("path", ["push/presign", "push/confirm", "fetch", "fetch/presign"])
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"protocol": 1}', b'{"protocol": 7}'])
 def test_a_request_that_makes_no_sense(ada: Remote, path: str, body: bytes) -> None:
+    if path == "fetch":
+        history = History()
+        ada.push_main(history, history.commit_files({"a": b"a"}))
     answer = ada.user.request("POST", f"{ada.path}/{path}", body)
     assert answer.status in {400, 422}
     assert answer.error().code in {"bad-frame", "unsupported-version"}
+
+
+# ---- sizes and counts
+
+
+def entry_tree(*entries: Entry) -> bytes:
+    return encode_entries(list(entries))
+
+
+BLOB_X = hash_bytes(b"x")
+GOOD_TREE = entry_tree(Entry("b", "f", BLOB_X, 1), Entry("c", "f", BLOB_X, 1))
+GOOD = hash_bytes(GOOD_TREE)
+WRONG_TREES = [
+    entry_tree(Entry("a", "f", BLOB_X, 10**15)),
+    entry_tree(Entry("a", "f", BLOB_X, 2**64 - 1)),
+    entry_tree(Entry("a", "f", BLOB_X, 1, 2)),
+    entry_tree(Entry("a", "d", GOOD, 3, 2)),
+    entry_tree(Entry("a", "d", GOOD, 2, 2**63)),
+    entry_tree(Entry("a", "f", BLOB_X, 7), Entry("d", "d", GOOD, 2, 2)),
+    encode_pages(1, [Page("c", GOOD, 2, 2, 2), Page("d", GOOD, 2, 2, 2)]),
+    encode_pages(1, [Page("d", GOOD, 2, 2, 2)]),
+    encode_pages(1, [Page("c", GOOD, 2, 2, 3)]),
+    encode_pages(2, [Page("c", GOOD, 2, 2, 2)]),
+    tree_of([b".git"]),
+    tree_of([b".GIT"]),
+]
+
+
+@pytest.mark.parametrize("tree", WRONG_TREES, ids=numbered(WRONG_TREES))
+@pytest.mark.parametrize("blob_is_there", [False, True])
+def test_trees_that_no_client_checks_out(ada: Remote, tree: bytes, blob_is_there: bool) -> None:
+    blob = encode_object(Kind.BLOB, b"x")
+    before = []
+    if blob_is_there:
+        first = encode_commit(Commit(GOOD, (), PERSON, PERSON, "m"))
+        frames = frame_of(BLOBS, blob), frame_of(TREES, encode_object(Kind.TREE, GOOD_TREE))
+        commits = frame_of(COMMITS, encode_object(Kind.COMMIT, first))
+        header = header_of([RefUpdate("heads/other", None, hash_bytes(first))])
+        ada.stream(finish_body([encode_json(HEADER, header.to_json()), *frames, commits])).result()
+    else:
+        before = [frame_of(BLOBS, blob)]
+    commit = encode_commit(Commit(hash_bytes(tree), (), PERSON, PERSON, "m"))
+    trees = [encode_object(Kind.TREE, GOOD_TREE), encode_object(Kind.TREE, tree)]
+    body = stream_of(
+        hash_bytes(commit),
+        *before,
+        frame_of(TREES, *trees),
+        frame_of(COMMITS, encode_object(Kind.COMMIT, commit)),
+    )
+    assert refused(ada, body).code in ("bad-object", "bad-path")
