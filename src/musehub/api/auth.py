@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 from litestar import Controller, Request, delete, get, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import JSONBody
 from litestar.types import ControllerRouterHandler
 
 from muse.errors import AccessDenied, UsageError
@@ -16,9 +16,11 @@ from musehub.accounts.keys import Challenge, Key
 from musehub.accounts.request import load_request_actor, read_client_address
 from musehub.accounts.tokens import Token
 from musehub.accounts.users import User
-from musehub.api.dependencies import GivenAccounts, GivenActor, GivenSettings
+from musehub.api.dependencies import BodyInteger, GivenAccounts, GivenActor, GivenSettings, PathInteger
 
 AnyRequest = Request[Any, Any, Any]
+
+MAX_TTL_DAYS = 36_500
 
 
 class ChallengeRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -54,7 +56,7 @@ class TokenRequest(msgspec.Struct, forbid_unknown_fields=True):
     label: str = ""
     scope: str = "write"
     ttl_days: float | None = None
-    repository_id: int | None = None
+    repository_id: BodyInteger | None = None
 
 
 class KeyRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -182,7 +184,7 @@ class TokenController(Controller):
         )
 
     @delete("/{token_id:int}", status_code=204)
-    async def revoke_token(self, token_id: FromPath[int], actor: GivenActor, accounts: GivenAccounts) -> None:
+    async def revoke_token(self, token_id: PathInteger, actor: GivenActor, accounts: GivenAccounts) -> None:
         """End a token now."""
         await accounts.tokens.revoke(require_account_access(actor), token_id)
 
@@ -202,7 +204,7 @@ class KeyController(Controller):
         return await accounts.keys.add(require_account_access(actor), data.public_key, data.label)
 
     @delete("/{key_id:int}", status_code=204)
-    async def revoke_key(self, key_id: FromPath[int], actor: GivenActor, accounts: GivenAccounts) -> None:
+    async def revoke_key(self, key_id: PathInteger, actor: GivenActor, accounts: GivenAccounts) -> None:
         """End a key now; it cannot be added again."""
         await accounts.keys.revoke(require_account_access(actor), key_id)
 
@@ -213,4 +215,8 @@ def auth_controllers() -> list[ControllerRouterHandler]:
 
 
 def _ttl(days: float | None) -> timedelta | None:
-    return None if days is None else timedelta(days=days)
+    if days is None:
+        return None
+    if not 0 < days <= MAX_TTL_DAYS:
+        raise UsageError("bad-arguments", f"a token lasts up to {MAX_TTL_DAYS:,} days")
+    return timedelta(days=days)

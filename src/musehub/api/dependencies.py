@@ -5,7 +5,11 @@ The application provides them all; see `musehub.app.compose`.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from litestar.di import NamedDependency
+from litestar.params import PathParameter, QueryParameter
+from msgspec import Meta
 
 from musehub.accounts.actor import Actor
 from musehub.accounts.service import Accounts
@@ -20,3 +24,10 @@ GivenClock = NamedDependency[Clock]
 GivenDatabase = NamedDependency[Database]
 GivenSettings = NamedDependency[Settings]
 GivenStore = NamedDependency[MeteredStore]
+
+# Numbers that databases hold; larger ones are `bad-arguments`.
+_MIN, _MAX = -(1 << 63), (1 << 63) - 1
+PathInteger = Annotated[int, PathParameter(ge=_MIN, le=_MAX)]
+QueryInteger = Annotated[int, QueryParameter(ge=_MIN, le=_MAX)]
+QueryIntegerOrNone = Annotated[int | None, QueryParameter(ge=_MIN, le=_MAX)]
+BodyInteger = Annotated[int, Meta(ge=_MIN, le=_MAX)]

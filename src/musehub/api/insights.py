@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 from litestar import Controller, get
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath
 
-from musehub.api.dependencies import GivenActor, GivenDatabase
+from musehub.api.dependencies import GivenActor, GivenDatabase, QueryInteger, QueryIntegerOrNone
 from musehub.jobs.reading import load_activity, load_insights, load_problems
 
 MAX_PAGE = 200
@@ -171,8 +171,8 @@ class InsightController(Controller):
         name: FromPath[str],
         actor: GivenActor,
         database: GivenDatabase,
-        limit: FromQuery[int] = 50,
-        before: FromQuery[int | None] = None,
+        limit: QueryInteger = 50,
+        before: QueryIntegerOrNone = None,
     ) -> list[ActivityAnswer]:
         """What happened, newest first; `before` is the id to go on from."""
         limit = max(1, min(limit, MAX_PAGE))

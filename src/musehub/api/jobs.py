@@ -7,9 +7,16 @@ from typing import Any
 
 import msgspec
 from litestar import Controller, delete, get, post
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromQuery
 
-from musehub.api.dependencies import GivenActor, GivenClock, GivenDatabase
+from musehub.api.dependencies import (
+    GivenActor,
+    GivenClock,
+    GivenDatabase,
+    PathInteger,
+    QueryInteger,
+    QueryIntegerOrNone,
+)
 from musehub.api.users import require_site_admin
 from musehub.db.outbox import JobRow
 from musehub.jobs.admin import Queue
@@ -44,8 +51,8 @@ class JobController(Controller):
         database: GivenDatabase,
         clock: GivenClock,
         show: FromQuery[str] = "open",
-        limit: FromQuery[int] = 100,
-        before: FromQuery[int | None] = None,
+        limit: QueryInteger = 100,
+        before: QueryIntegerOrNone = None,
     ) -> list[JobAnswer]:
         """Newest first: `open`, `dead`, `done`, `discarded` or `all`; `before` is the id to go on from."""
         require_site_admin(actor)
@@ -54,7 +61,7 @@ class JobController(Controller):
 
     @post("/{job_id:int}/retry", status_code=200)
     async def retry_job(
-        self, job_id: FromPath[int], actor: GivenActor, database: GivenDatabase, clock: GivenClock
+        self, job_id: PathInteger, actor: GivenActor, database: GivenDatabase, clock: GivenClock
     ) -> JobAnswer:
         """Run a job again now, with all its attempts before it."""
         require_site_admin(actor)
@@ -62,7 +69,7 @@ class JobController(Controller):
 
     @delete("/{job_id:int}", status_code=200)
     async def discard_job(
-        self, job_id: FromPath[int], actor: GivenActor, database: GivenDatabase, clock: GivenClock
+        self, job_id: PathInteger, actor: GivenActor, database: GivenDatabase, clock: GivenClock
     ) -> JobAnswer:
         """Take a job off the queue, or off the list of dead ones."""
         require_site_admin(actor)

@@ -16,7 +16,7 @@ from muse.objects.tree import DIRECTORY, FILE_KINDS, SYMLINK, Entry
 from muse.wire.messages import Ref
 from muse.wire.refnames import HEADS
 from musehub.api.auth import require_user
-from musehub.api.dependencies import GivenActor, GivenClock, GivenDatabase, GivenStore
+from musehub.api.dependencies import GivenActor, GivenClock, GivenDatabase, GivenStore, QueryInteger
 from musehub.db.history import CommitRow
 from musehub.db.repositories import RepositoryRow
 from musehub.push.receipts import receipt_to_json
@@ -123,8 +123,8 @@ class RepositoryController(Controller):
         database: GivenDatabase,
         owner: FromQuery[str | None] = None,
         search: FromQuery[str] = "",
-        limit: FromQuery[int] = 50,
-        offset: FromQuery[int] = 0,
+        limit: QueryInteger = 50,
+        offset: QueryInteger = 0,
     ) -> list[RepositoryAnswer]:
         """Those that the actor may see, their own first, then those pushed last."""
         rows = await list_visible(
@@ -274,7 +274,7 @@ class ContentController(Controller):
         store: GivenStore,
         rev: FromQuery[str | None] = None,
         starts: FromQuery[str | None] = None,
-        limit: FromQuery[int] = 50,
+        limit: QueryInteger = 50,
     ) -> HistoryAnswer:
         """A page of history, newest first, from `rev` or from the `next` of the page before (`starts`)."""
         browser = await open_browser(database, store, actor, owner, name)
@@ -357,8 +357,8 @@ class ContentController(Controller):
         actor: GivenActor,
         database: GivenDatabase,
         store: GivenStore,
-        limit: FromQuery[int] = 50,
-        offset: FromQuery[int] = 0,
+        limit: QueryInteger = 50,
+        offset: QueryInteger = 0,
     ) -> list[dict[str, Any]]:
         """The pushes into this repository, newest first, with receipts and timelines."""
         browser = await open_browser(database, store, actor, owner, name)

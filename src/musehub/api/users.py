@@ -10,7 +10,7 @@ from muse.errors import AccessDenied
 from musehub.accounts.actor import Actor
 from musehub.accounts.users import User
 from musehub.api.auth import require_account_access, require_user
-from musehub.api.dependencies import GivenAccounts, GivenActor
+from musehub.api.dependencies import GivenAccounts, GivenActor, QueryInteger
 
 
 class UserRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -46,7 +46,7 @@ class UserController(Controller):
         actor: GivenActor,
         accounts: GivenAccounts,
         after: FromQuery[str] = "",
-        limit: FromQuery[int] = 100,
+        limit: QueryInteger = 100,
     ) -> list[User]:
         """A page of users by name, for administrators."""
         require_site_admin(actor)

@@ -7,9 +7,16 @@ from typing import Any
 
 import msgspec
 from litestar import Controller, delete, get, patch, post
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, JSONBody
 
-from musehub.api.dependencies import GivenActor, GivenClock, GivenDatabase
+from musehub.api.dependencies import (
+    GivenActor,
+    GivenClock,
+    GivenDatabase,
+    PathInteger,
+    QueryInteger,
+    QueryIntegerOrNone,
+)
 from musehub.db.webhooks import AttemptRow, DeliveryRow, WebhookRow
 from musehub.jobs.subscriptions import Subscriptions
 
@@ -97,7 +104,7 @@ class WebhookController(Controller):
         self,
         owner: FromPath[str],
         name: FromPath[str],
-        webhook_id: FromPath[int],
+        webhook_id: PathInteger,
         data: JSONBody[WebhookChange],
         actor: GivenActor,
         database: GivenDatabase,
@@ -114,7 +121,7 @@ class WebhookController(Controller):
         self,
         owner: FromPath[str],
         name: FromPath[str],
-        webhook_id: FromPath[int],
+        webhook_id: PathInteger,
         actor: GivenActor,
         database: GivenDatabase,
         clock: GivenClock,
@@ -127,12 +134,12 @@ class WebhookController(Controller):
         self,
         owner: FromPath[str],
         name: FromPath[str],
-        webhook_id: FromPath[int],
+        webhook_id: PathInteger,
         actor: GivenActor,
         database: GivenDatabase,
         clock: GivenClock,
-        limit: FromQuery[int] = 30,
-        before: FromQuery[int | None] = None,
+        limit: QueryInteger = 30,
+        before: QueryIntegerOrNone = None,
     ) -> list[DeliveryAnswer]:
         """What was sent, newest first, with every attempt; `before` is the id to go on from."""
         hooks = Subscriptions(database, clock, actor, owner, name)
@@ -145,8 +152,8 @@ class WebhookController(Controller):
         self,
         owner: FromPath[str],
         name: FromPath[str],
-        webhook_id: FromPath[int],
-        delivery_id: FromPath[int],
+        webhook_id: PathInteger,
+        delivery_id: PathInteger,
         actor: GivenActor,
         database: GivenDatabase,
         clock: GivenClock,

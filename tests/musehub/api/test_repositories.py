@@ -145,3 +145,43 @@ def test_a_path_stays_in_the_tree(ada: HubUser, path: str) -> None:
     ada.repository("code").push_main(history, history.commit_files({"a": b"1"}))
     for address in (f"/ada/code/file?path={path}", f"/ada/code/tree?path={path}"):
         assert send(ada, "GET", address).error().code == "unknown-path"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"description": "x" * 501},
+        {"description": "a\0b"},
+        {"description": "a\x1bb"},
+        {"description": "\ud800"},
+        {"default_branch": "../x"},
+        {"default_branch": "x" * 5_000},
+        {"default_branch": "\ud800"},
+    ],
+)
+def test_a_new_repository_is_described_by_the_rules_of_a_change(ada: HubUser, value: dict[str, str]) -> None:
+    assert send(ada, "POST", "", {"name": "songs", **value}).status == 400
+    assert send(ada, "GET", "/ada/songs").status == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "value"),
+    [
+        ("GET", "/repositories?offset=99999999999999999999", None),
+        ("GET", "/repositories?limit=99999999999999999999", None),
+        ("GET", "/users?limit=99999999999999999999", None),
+        ("GET", "/jobs?before=99999999999999999999", None),
+        ("GET", "/repositories/ada/songs/activity?before=99999999999999999999", None),
+        ("DELETE", "/tokens/99999999999999999999", None),
+        ("DELETE", "/keys/99999999999999999999", None),
+        ("DELETE", "/repositories/ada/songs/webhooks/99999999999999999999", None),
+        ("POST", "/tokens", {"label": "x", "ttl_days": 999999999999}),
+        ("POST", "/tokens", {"label": "x", "repository_id": 10**30}),
+    ],
+)
+def test_numbers_larger_than_a_database_holds_are_bad_arguments(
+    ada: HubUser, method: str, path: str, value: dict[str, Any] | None
+) -> None:
+    body = None if value is None else json.dumps(value).encode()
+    answer = ada.request(method, f"/api/v1{path}", body, {"Content-Type": "application/json"})
+    assert (answer.status, answer.error().code) == (400, "bad-arguments")
