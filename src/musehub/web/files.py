@@ -10,7 +10,7 @@ from litestar.params import FromPath
 from litestar.response import Redirect, Stream
 
 from muse.errors import NotFound
-from muse.objects.tree import DIRECTORY, SUBMODULE, Entry
+from muse.objects.tree import CHUNKED_KINDS, DIRECTORY, SUBMODULE, Entry
 from musehub.repos.browse import Browser, Revision
 from musehub.repos.directories import find_entry
 from musehub.repos.files import open_file
@@ -146,7 +146,9 @@ async def send_raw(
             yield piece
 
     media_type = raw_type(path, beginning)
-    return Stream(body(), media_type=media_type, headers={**headers, "content-length": str(entry.size_bytes)})
+    # A tree may claim any size: only what was read is promised.
+    size = {"content-length": str(len(beginning))} if entry.kind not in CHUNKED_KINDS else {}
+    return Stream(body(), headers={**headers, **size, "content-type": media_type})
 
 
 async def _get_entry(browser: Browser, revision: Revision, path: str) -> Entry:
