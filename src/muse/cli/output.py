@@ -23,6 +23,11 @@ _STYLES = {
 }
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
 _CONTROL |= {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+_INVISIBLE = {9: "\\t", 10: "\\n"} | {
+    code: f"\\u{code:04x}"
+    for code in (*range(0x200B, 0x2010), 0x2028, 0x2029, *range(0x2060, 0x2065), 0xFEFF)
+}
+"""Harmless in a text, but in a remark on one line they make one name look like another."""
 
 
 class ClosedPipe(Exception):
@@ -128,9 +133,9 @@ class Output:
         if self.error_color:
             label = f"\x1b[1;{_STYLES[color]}m{label}\x1b[m"
             hint_label = f"\x1b[1m{hint_label}\x1b[m"
-        lines = f"{label} {clean(text)}\n"
+        lines = f"{label} {clean(text).translate(_INVISIBLE)}\n"
         if hint:
-            lines += f"{hint_label} {clean(hint)}\n"
+            lines += f"{hint_label} {clean(hint).translate(_INVISIBLE)}\n"
         sys.stderr.write(lines)
         sys.stderr.flush()
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from muse.errors import InvalidData
 from muse.objects.ids import ID_BYTES
-from muse.objects.names import MAX_NAME_BYTES, check_name
+from muse.objects.names import MAX_NAME_BYTES, RESERVED, check_name
 from muse.objects.tree import (
     CHUNKED_EXECUTABLE,
     CHUNKED_FILE,
@@ -113,7 +113,7 @@ def escape_name(name: bytes) -> str | None:
     )
     if text in {"", ".", ".."}:
         return None
-    if text.casefold() == ".muse":
+    if text.casefold() in RESERVED:
         text = "%2E" + text[1:]
     return text if len(text.encode()) <= MAX_NAME_BYTES else None
 

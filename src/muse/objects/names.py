@@ -11,11 +11,13 @@ from collections.abc import Iterable
 from muse.errors import Conflict, InvalidData
 
 MAX_NAME_BYTES = 255
-FORBIDDEN = frozenset({"", ".", "..", ".muse"})
+RESERVED = frozenset({".muse", ".git"})
+"""In any letter case: whoever may write there decides what the user's programs run."""
+FORBIDDEN = frozenset({"", ".", ".."}) | RESERVED
 
 
 def _reason(name: str) -> str | None:
-    if name in FORBIDDEN or name.casefold() == ".muse":
+    if name in FORBIDDEN or name.casefold() in RESERVED:
         return "the name is reserved"
     if "/" in name or "\0" in name:
         return "the name holds a slash or a NUL"
@@ -26,6 +28,11 @@ def _reason(name: str) -> str | None:
     if len(encoded) > MAX_NAME_BYTES:
         return f"the name is longer than {MAX_NAME_BYTES} bytes"
     return None
+
+
+def _may_be_reserved(joined: str) -> bool:
+    """Say whether one of the names between NULs has to be looked at; `.gitignore` has not."""
+    return ".muse" in joined or ".git\0" in joined or joined.endswith(".git")
 
 
 def check_name(name: str) -> None:
@@ -44,7 +51,7 @@ def check_names(names: list[str]) -> None:
         and joined.count("\0") == max(len(names) - 1, 0)
         and FORBIDDEN.isdisjoint(names)
         and max(map(len, names), default=0) <= MAX_NAME_BYTES
-        and ".muse" not in joined.lower()
+        and not _may_be_reserved(joined.lower())
     ):
         return
     for name in names:

@@ -115,6 +115,16 @@ def read_columns(data: bytes) -> tuple[int, str, list[bytes], list[str]]:
     return level, data[start:id_start].decode("ascii"), ids, text.split("\0") if n else []
 
 
+def read_numbers(
+    data: bytes,
+) -> tuple[int, str, list[bytes], list[str], tuple[int, ...], tuple[int, ...]]:
+    """Return level, kinds, ids, names, sizes and file counts of a node that was validated before."""
+    level, kinds, ids, names = read_columns(data)
+    n = len(ids)
+    numbers = struct.unpack_from(f"<{2 * n}Q", data, len(TYPE_LINE) + HEADER.size + (1 + ID_BYTES) * n)
+    return level, kinds, ids, names, numbers[:n], numbers[n:]
+
+
 def decode_columns(data: bytes) -> tuple[int, str, list[bytes], list[str]]:
     """Validate one node and return level, kinds, ids and names; raises `bad-object` or `bad-path`.
 

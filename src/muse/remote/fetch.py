@@ -114,7 +114,9 @@ class _Fetch:
         request = FetchRequest(self._refs or None, self._find_haves(), True, CLIENT_NAME)
         body = json.dumps(request.to_json()).encode()
         with self._hub.open_frames(f"{self._path}/fetch", JSON_TYPE, body) as answer:
-            return self._take(Stream(answer, self._progress))
+            fetched = self._take(Stream(answer, self._progress))
+        # The connection counts when it is given back.
+        return fetched._replace(bytes_received=self._hub.bytes_received)
 
     def _take(self, stream: Stream) -> Fetched:
         self._watch.switch("receive")

@@ -156,7 +156,7 @@ class RemoteRefs:
             "not-fast-forward",
             f'"{name}" of "{self._remote}" has commits that yours does not descend from '
             f"(it is at {short_id(old.target)})",
-            hint="`muse pull` brings them; then push again",
+            hint="`muse pull` brings them, or says how to put yours on top; then push again",
             details={"name": name, "current": old.target.hex()},
         )
 

@@ -207,6 +207,7 @@ class _Application:
         self.verified = {path: (pack_stats(stats), entry) for path, (stats, entry) in plan.present.items()}
         self._progress = progress
         self._written = 0
+        self._streamed = 0
         self._path = ""
 
     def run(self) -> CheckoutResult:
@@ -254,7 +255,8 @@ class _Application:
             entry = write.entry
             if entry.kind == SYMLINK:
                 self._path = write.path
-                self._note(write, writer.link(write.path, self._plan.links[entry.id], write.seen))
+                target = self._plan.links[entry.id]
+                self._note(write, writer.link(write.path, target, write.seen), len(target))
                 meter.add_bytes(entry.size_bytes)
                 meter.add_file()
             elif entry.kind in CHUNKED_KINDS:
@@ -267,16 +269,14 @@ class _Application:
             data = self._decode(object_id, record)
             for write in by_blob[object_id]:
                 self._path = write.path
-                if len(data) != write.entry.size_bytes:
-                    raise _wrong_size(write)
-                self._note(write, writer.write(write.path, write.entry, (data,), write.seen))
+                # The object counts, whatever size the tree gives it.
+                self._note(write, writer.write(write.path, write.entry, (data,), write.seen), len(data))
                 meter.add_bytes(len(data))
                 meter.add_file()
         for write in large:
             self._path = write.path
-            self._note(
-                write, writer.write(write.path, write.entry, self._iter_content(write, meter), write.seen)
-            )
+            stats = writer.write(write.path, write.entry, self._iter_content(write, meter), write.seen)
+            self._note(write, stats, self._streamed)
             meter.add_file()
 
     def _decode(self, object_id: bytes, record: Record) -> bytes:
@@ -296,12 +296,11 @@ class _Application:
             yield piece
             size_bytes += len(piece)
             meter.add_bytes(len(piece))
-        if size_bytes != write.entry.size_bytes:
-            raise _wrong_size(write)
+        self._streamed = size_bytes
 
-    def _note(self, write: Write, stats: Stats | None) -> None:
+    def _note(self, write: Write, stats: Stats | None, size_bytes: int) -> None:
         self._written += 1
-        if stats is not None and stats[1] == write.entry.size_bytes:
+        if stats is not None and stats[1] == size_bytes:
             self.verified[write.path] = (pack_stats(stats), write.entry)
         else:
             self.verified.pop(write.path, None)
@@ -313,14 +312,6 @@ class _Application:
         hint = "what was written stays; run the command again when the cause is gone"
         message = f"{cause.message} ({self._written} of {total} files were written)"
         return Environment(cause.code, message, hint=hint, retry=True, details=details)
-
-
-def _wrong_size(write: Write) -> InvalidData:
-    return InvalidData(
-        "bad-object",
-        f'the tree says that "{write.path}" has {write.entry.size_bytes} bytes, its content has another size',
-        details={"path": write.path},
-    )
 
 
 def _save_rows(

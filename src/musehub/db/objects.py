@@ -70,6 +70,20 @@ async def find_present_objects(
     return await find_present(conn, records, ids, {"repository_id": repository_id, "kind": int(kind)})
 
 
+async def find_blob_sizes(
+    conn: AsyncConnection, repository_id: int, ids: Sequence[bytes]
+) -> dict[bytes, int]:
+    """The sizes of those of these blobs that are recorded."""
+    wanted = ids_relation(conn, ids)
+    c = blobs.c
+    query = (
+        sa.select(c.id, c.raw_size)
+        .join_from(wanted, blobs, c.id == wanted.c.id)
+        .where(c.repository_id == repository_id)
+    )
+    return {row[0]: row[1] for row in await conn.execute(query)}
+
+
 async def load_records(
     conn: AsyncConnection, repository_id: int, kind: Kind, ids: Sequence[bytes]
 ) -> list[tuple[bytes, Record]]:

@@ -10,6 +10,7 @@ from muse.objects.references import group_references
 from muse.objects.signature import check_signature
 from muse.packs.record import Record, parse_record
 from muse.wire.frames import BLOBS, COMMITS, TREES, Frame
+from musehub.push.sums import Sums
 from musehub.repos.decoder import Decoder
 
 MAX_RECORDS = 1 << 16
@@ -62,16 +63,20 @@ class Batch:
         self.needed: Known = {kind: set() for kind in Kind}
         self.commits: list[tuple[bytes, Commit]] = []
         self.tags: list[tuple[bytes, Tag]] = []
+        self.claims: set[tuple[bytes, int]] = set()
+        """(blob, size) as trees and chunk lists say; to be compared with what the blobs are."""
         self._own: Known = {kind: set() for kind in Kind}
 
-    def decode(self, decoder: Decoder, known: Known) -> None:
+    def decode(self, decoder: Decoder, known: Known, sums: Sums) -> None:
         """Decode, hash and validate; `known` need not be looked up again and is not changed."""
         for record in self.records[len(self.objects) :]:
             data, depth = decoder.decode(record)
             object_id = hash_bytes(data)
             kind = _KINDS[record.kind]
             if kind is not Kind.BLOB:
-                self._read(kind, object_id, data, known)
+                self._read(kind, object_id, data, known, sums)
+            else:
+                sums.blobs[object_id] = len(data)
             decoder.keep(kind, object_id, data, depth)
             self._own[kind].add(object_id)
             self.objects.append((object_id, record))
@@ -82,12 +87,14 @@ class Batch:
             known[kind] |= self.needed[kind]
             known[kind] |= self._own[kind]
 
-    def _read(self, kind: Kind, object_id: bytes, data: bytes, known: Known) -> None:
+    def _read(self, kind: Kind, object_id: bytes, data: bytes, known: Known, sums: Sums) -> None:
         if kind is Kind.TREE:
             for target, ids in group_references(kind, data).items():
                 self._need(target, set(ids), known)
+            sums.add_tree(object_id, data, self.claims)
         elif kind is Kind.CHUNKS:
             node = decode_chunks(data)
+            sums.add_chunks(object_id, node, self.claims)
             self._need(Kind.CHUNKS if node.level else Kind.BLOB, {chunk.id for chunk in node.chunks}, known)
         elif kind is Kind.COMMIT:
             commit = decode_commit(data)

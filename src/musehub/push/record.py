@@ -19,6 +19,7 @@ from musehub.db.history import find_generations, insert_commits
 from musehub.db.instants import Clock, to_micros
 from musehub.db.objects import (
     BlobRow,
+    find_blob_sizes,
     find_present_objects,
     insert_blobs,
     insert_pack,
@@ -31,6 +32,7 @@ from musehub.push.absent import missing_objects
 from musehub.push.commits import commit_row, parent_rows
 from musehub.push.decode import Batch, Known, bases_of
 from musehub.push.room import PackInDoubt, begin_recording, end_recording, keep_pack
+from musehub.push.sums import Sums
 from musehub.push.timeline import CLOSURE, RECORD, STORE, Timeline
 from musehub.repos.decoder import Decoder
 from musehub.settings import Settings
@@ -75,6 +77,7 @@ class Recorder:
         self._blob_bytes = 0
         self._sealed: tuple[bytes, list[bytes | memoryview]] | None = None
         self.known: Known = {kind: set() for kind in Kind}
+        self.sums = Sums()
         self.decoder = Decoder()
         self._generations: dict[bytes, int] = {}
         self._records: list[tuple[bytes, Record]] = []
@@ -147,6 +150,7 @@ class Recorder:
         if sum(map(len, self.known.values())) > MAX_KNOWN:
             for ids in self.known.values():
                 ids.clear()
+            self.sums.clear()
             self._generations.clear()
 
     async def _record(
@@ -200,8 +204,11 @@ class Recorder:
 
     async def _check_closed(self, batch: Batch) -> None:
         asked = {kind: sorted(ids) for kind, ids in batch.needed.items() if ids}
-        if not asked:
-            return
+        if asked:
+            await self._look_up(asked)
+        self.sums.check_blobs(batch.claims)
+
+    async def _look_up(self, asked: dict[Kind, list[bytes]]) -> None:
         missing: list[tuple[Kind, bytes]] = []
         async with self._database.read("check closure") as conn:
             for kind, ids in asked.items():
@@ -209,6 +216,10 @@ class Recorder:
                     found = await find_generations(conn, self._repository_id, ids)
                     self._generations |= found
                     present = set(found)
+                elif kind is Kind.BLOB:
+                    sizes = await find_blob_sizes(conn, self._repository_id, ids)
+                    self.sums.blobs |= sizes
+                    present = set(sizes)
                 else:
                     present = await find_present_objects(conn, self._repository_id, kind, ids)
                 missing += ((kind, object_id) for object_id in ids if object_id not in present)

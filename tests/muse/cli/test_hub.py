@@ -152,7 +152,28 @@ def test_pull_refuses_what_would_lose_work(ada: Muse, bob: Muse) -> None:
     assert 'error[diverged]: "main" and "origin/main" both have new commits: 1 here, 1 there' in result.errors
     refused = ada("push", code=4)
     assert "error[not-fast-forward]" in refused.errors
-    assert "hint: " in refused.errors
+    assert "`muse pull` brings them, or says how" in refused.errors
+    first, second = "muse branch -m main-mine", "muse switch -c main origin/main"
+    third = "muse restore --source main-mine"
+    assert all(command in result.errors for command in (first, second, third))
+    ada(*first.split()[1:])
+    ada(*second.split()[1:])
+    ada(*third.split()[1:], "b.txt")
+    ada("commit", "-m", "mine on top of theirs")
+    ada("push")
+    bob("pull")
+    assert (bob.folder / "b.txt").read_text() == "mine"
+
+
+def test_bytes_of_a_small_fetch_are_counted(ada: Muse, bob: Muse) -> None:
+    bob.commit("from bob", b_txt="2")
+    bob("push")
+    assert ada("fetch", "--json").json["bytes_received"] > 100
+
+
+def test_names_in_errors_stay_on_their_line(muse: Muse) -> None:
+    errors = muse("restore", "a\nerror: b\u200b", code=3).errors
+    assert "a\\nerror: b\\u200b" in errors
 
 
 def test_a_lease_holds_only_against_what_was_seen(ada: Muse, bob: Muse) -> None:

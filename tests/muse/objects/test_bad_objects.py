@@ -26,7 +26,7 @@ def raw_tree(names: list[bytes], kinds: bytes = b"") -> bytes:
     return TYPE_LINE + struct.pack("<BI", 0, n) + kinds + ID * n + bytes(16 * n) + b"\0".join(names)
 
 
-BAD_NAMES = [b"..", b".", b"", b".muse", b".MUSE", b"a/b", b"a\0b", b"\xff\xfe", b"x" * 256]
+BAD_NAMES = [b"..", b".", b"", b".muse", b".MUSE", b".git", b".Git", b"a/b", b"a\0b", b"\xff\xfe", b"x" * 256]
 
 
 @pytest.mark.parametrize("name", BAD_NAMES)

@@ -82,8 +82,7 @@ def _fast_forward(
         raise Conflict(
             "diverged",
             f'"{branch}" and "{their_name}" both have new commits: {ahead_count} here, {behind_count} there',
-            hint=f"muse log {their_name}..{branch} lists yours; "
-            f"muse switch -c NAME {their_name} makes a branch with theirs",
+            hint=_way_out(branch, their_name),
             details={"ahead": ahead_count, "behind": behind_count},
         )
     old_tree = repository.graph(ours).tree if ours is not None else None
@@ -101,3 +100,13 @@ def _fast_forward(
         "written": result.written,
         "deleted": result.deleted,
     }
+
+
+def _way_out(branch: str, their_name: str) -> str:
+    """Say how to put one's own changes on top of theirs."""
+    mine = f"{branch}-mine"
+    return (
+        f"put yours on top: muse branch -m {mine} && muse switch -c {branch} {their_name}, "
+        f"then muse restore --source {mine} PATH... brings the files that you changed "
+        f"(muse log {their_name}..{mine} lists yours); commit and push"
+    )
