@@ -11,18 +11,20 @@ from muse.errors import LimitReached
 from muse.objects.ids import Kind
 from muse.objects.tree import DIRECTORY, FILE, Entry, encode_entries
 from muse.wire.frames import BLOBS, COMMITS, TREES
+from muse.wire.messages import RefUpdate
 from musehub.repos.directories import MAX_DEPTH, diff_trees, find_entry, iter_files
 
-LEVELS = 7
+LEVELS = 6
 
 
 def nest(history: History, names: list[str], levels: int) -> bytes:
-    """A directory that names the same one under every name, and so on; every size in it is forged."""
+    """A directory that names the same one under every name, and so on."""
     inner = history.put(Kind.BLOB, b"boom")
-    kind, size_bytes = FILE, 10**15
+    kind, size_bytes, files = FILE, 4, 1
     for _ in range(levels):
-        entries = [Entry(name, kind, inner, size_bytes, 1) for name in names]
+        entries = [Entry(name, kind, inner, size_bytes, files) for name in names]
         inner, kind = history.put(Kind.TREE, encode_entries(entries)), DIRECTORY
+        size_bytes, files = size_bytes * len(names), files * len(names)
     return history.commit(inner)
 
 
@@ -33,7 +35,7 @@ def ada(hub: RunningHub) -> HubUser:
 
 @pytest.fixture
 def bomb(ada: HubUser) -> tuple[History, bytes]:
-    """Twenty-one digits of files in eight kilobytes."""
+    """A million million million files in a few kilobytes."""
     history = History()
     commit = nest(history, [f"{number:03}" for number in range(1_000)], LEVELS)
     ada.repository("bomb").push_main(history, commit)
@@ -108,3 +110,34 @@ def test_directories_deeper_than_any_file_system_are_refused_and_not_followed(
 
     with pytest.raises(LimitReached):
         hub.call(walk())
+
+
+def test_pages_do_not_grow_with_the_number_of_branches(ada: HubUser) -> None:
+    history = History()
+    commit = history.commit_files({"a": b"x"})
+    remote = ada.repository("many")
+    remote.push(history, [RefUpdate(f"heads/b{number:04}", None, commit) for number in range(250)])
+
+    def page(path: str) -> str:
+        answer = ada.request("GET", f"/ada/many{path}", headers={"Accept": "text/html"})
+        assert answer.status == 200
+        return answer.body.decode()
+
+    assert page("/branches").count('class="strong ref-name"') == 100
+    assert page("/branches?page=3").count('class="strong ref-name"') == 50
+    assert page("/branches?q=b012").count('class="strong ref-name"') == 10
+    assert "No branch is called so." in page("/branches?q=zz")
+    for path in (f"/commit/{commit.hex()}", "/commits/b0001"):
+        shown = page(path)
+        assert shown.count('class="badge ref"') == 11
+        assert "and 240 more" in shown
+
+
+def test_raw_bytes_have_their_own_size_and_one_type(ada: HubUser) -> None:
+    history = History()
+    blob = history.put(Kind.BLOB, b"boom")
+    tree = history.put(Kind.TREE, encode_entries([Entry("a.txt", FILE, blob, 4, 1)]))
+    ada.repository("plain").push_main(history, history.commit(tree))
+    answer = ada.request("GET", "/ada/plain/raw/main/a.txt")
+    assert (answer.status, answer.body, answer.headers["content-length"]) == (200, b"boom", "4")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
