@@ -368,15 +368,26 @@ async def _settle(hub: RunningHub) -> int:
     return hub.database.checked_out
 
 
-def test_what_a_set_query_costs_does_not_depend_on_the_set(hub: RunningHub) -> None:
+def test_asking_what_is_missing_is_one_question_per_set_and_none_to_the_store(
+    start_hub: Callable[..., RunningHub], settings: Settings
+) -> None:
+    """A thousand ids cost what ten cost; a hundred thousand are asked about in sets as they arrive."""
+    store = HeldStore(open_store(settings, _secret).inner)
+    hub = start_hub(store)
+    hub._loop.call_soon_threadsafe(store.open_for_good)
     ada = hub.user("ada").repository("notes")
     ada.presign(os.urandom(16), b"d" * 32, 10)
+    store.calls.clear()
     records: list[TransactionRecord] = []
     hub.database.observers.append(records.append)
-    for count in (10, 100_000):
+    costs = []
+    for count in (10, 1_000, 100_000):
+        records.clear()
         assert len(ada.missing(Kind.BLOB, [hash_bytes(b"%d" % n) for n in range(count)])) == count
-    few, many = (record.statements for record in records if record.name == "find missing")
-    assert few == many <= 3
+        costs.append(sum(record.statements for record in records if record.name == "find missing"))
+    assert costs[0] == costs[1] <= 2
+    assert costs[2] <= 16
+    assert store.calls == []
 
 
 def test_beyond_the_pool_the_answer_is_busy_and_the_client_waits_as_long_as_it_is_asked_to(
