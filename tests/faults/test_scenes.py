@@ -32,6 +32,7 @@ def choose_scenes() -> list[Scene]:
 SCENES = choose_scenes()
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("batch", range(1 if ONE else BATCHES))
 def test_no_fault_loses_anything(batch: int, open_stage: OpenStage, tmp_path: Path) -> None:
     """Also checks each hub that was played with from behind, at the end."""
