@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+import psutil
 import pytest
 
 PROVIDED = "MUSE_TEST_S3_URL"
@@ -53,6 +53,9 @@ def shared_seaweedfs(folder: Path) -> Iterator[SeaweedFS]:
 
     The first one starts it, the last one ends it and removes the folder.
     """
+    for left in folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*"):
+        if left != folder:
+            _sweep(left)
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder) as users:
         running = folder / "server.json"
@@ -67,14 +70,35 @@ def shared_seaweedfs(folder: Path) -> Iterator[SeaweedFS]:
     finally:
         with _locked(folder) as users:
             users.remove(os.getpid())
-            if not users:
-                pid = json.loads((folder / "server.json").read_text())["pid"]
-                if server.pid is None and pid is not None:
-                    os.kill(pid, signal.SIGKILL)
-                server.stop()
-                shutil.rmtree(folder, ignore_errors=True)
-            else:
+            if users:
                 server.leave()
+            else:
+                server.stop()
+                _end(folder)
+
+
+def _sweep(folder: Path) -> None:
+    """End what a test run left behind that was killed itself."""
+    if not (folder / "server.json").exists():
+        return  # about to be started
+    try:
+        with _locked(folder) as users:
+            if not any(psutil.pid_exists(user) for user in users):
+                _end(folder)
+    except OSError:
+        pass  # somebody else's, or just being removed
+
+
+def _end(folder: Path) -> None:
+    try:
+        pid = json.loads((folder / "server.json").read_text())["pid"]
+        process = psutil.Process(pid)
+        if Path(process.cwd()) == folder:  # the number may be another process's by now
+            process.kill()
+            psutil.wait_procs([process], timeout=10)
+    except (OSError, ValueError, psutil.Error):
+        pass
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
