@@ -46,7 +46,7 @@ from musehub.storage.port import Store, pack_key
 from musehub.upkeep.marks import Marks
 
 WALK_AT_ONCE = 500
-REMOVE_AT_ONCE = 4_000
+REMOVE_AT_ONCE = 2_000
 """Rows of one transaction: some 50 ms."""
 ENCODE_AT_ONCE = 100
 MAX_ATTEMPTS = 20
@@ -153,7 +153,9 @@ class Collector:
         return pack is None or pack.created_at >= self._cutoff
 
     async def _mark_keys(self, keys: set[tuple[int, bytes]]) -> None:
-        absent = await asyncio.to_thread(self._marks.mark, keys)
+        self._check_absent(await asyncio.to_thread(self._marks.mark, keys))
+
+    def _check_absent(self, absent: set[tuple[int, bytes]]) -> None:
         # Blobs that a check found missing are noted as such; a record that is named must be there.
         self._absent_blobs.update(object_id for kind, object_id in absent if kind == Kind.BLOB)
         damaged = [key for key in absent if key[0] != Kind.BLOB]
@@ -164,12 +166,33 @@ class Collector:
             )
 
     async def _walk(self) -> None:
+        """Mark all that live records name.
+
+        Commits are read all, dead ones too, in the order in which they were recorded: following them from the
+        newest to the oldest would be one question each.
+        """
         reader = ObjectReader(self._database, self._store, self._id)
-        while todo := await asyncio.to_thread(self._marks.take_todo, WALK_AT_ONCE):
+        last = 0
+        while page := await asyncio.to_thread(self._marks.list_commits, last, WALK_AT_ONCE):
+            loaded = await reader.load_many(Kind.COMMIT, [object_id for _position, object_id in page])
+            await asyncio.to_thread(self._add_edges, loaded)
+            last = page[-1][0]
+        while True:
+            self._check_absent(await asyncio.to_thread(self._marks.spread))
+            todo = await asyncio.to_thread(self._marks.take_todo, WALK_AT_ONCE)
+            if not todo:
+                return
             for kind, ids in todo.items():
                 loaded = await reader.load_many(kind, ids)
                 named = await asyncio.to_thread(_find_named, kind, list(loaded.values()))
                 await self._mark_keys(named)
+
+    def _add_edges(self, loaded: dict[bytes, bytes]) -> None:
+        self._marks.add_edges(
+            (commit_id, int(kind), object_id)
+            for commit_id, data in loaded.items()
+            for kind, object_id in iter_references(Kind.COMMIT, data)
+        )
 
     async def _catch_up(self) -> None:
         """Mark what was recorded, and where refs moved to, since this clean-up last looked."""

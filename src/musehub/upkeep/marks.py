@@ -20,7 +20,10 @@ PRAGMA cache_size = -16384;
 CREATE TABLE records (kind INTEGER, id BLOB, position INTEGER, base BLOB, live INTEGER,
                       PRIMARY KEY (kind, id)) WITHOUT ROWID;
 CREATE TABLE blobs (id BLOB PRIMARY KEY, pack INTEGER, size INTEGER, base BLOB, live INTEGER) WITHOUT ROWID;
-CREATE TABLE todo (kind INTEGER, id BLOB);
+CREATE TABLE todo (position INTEGER PRIMARY KEY, kind INTEGER, id BLOB);
+CREATE TABLE edges (id BLOB, kind INTEGER, target BLOB, PRIMARY KEY (id, kind, target)) WITHOUT ROWID;
+CREATE TABLE fresh (id BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE reach (id BLOB PRIMARY KEY) WITHOUT ROWID;
 """
 
 
@@ -90,8 +93,13 @@ class Marks:
                     "UPDATE records SET live = 1 WHERE kind = ? AND id = ? AND live = 0", key
                 ).rowcount
                 known = changed or execute("SELECT 1 FROM records WHERE kind = ? AND id = ?", key).fetchone()
-                if changed:
-                    execute("INSERT INTO todo VALUES (?, ?)", key)
+                if changed and kind == Kind.COMMIT:
+                    execute("INSERT OR IGNORE INTO fresh VALUES (?)", (object_id,))
+                elif changed:
+                    execute(
+                        "INSERT INTO todo SELECT position, kind, id FROM records WHERE kind = ? AND id = ?",
+                        key,
+                    )
             if not known:
                 absent.add(key)
                 continue
@@ -100,15 +108,48 @@ class Marks:
             self._recent.add(key)
         return absent
 
-    def take_todo(self, limit: int) -> dict[Kind, list[bytes]]:
-        """The next live records to walk from, by kind."""
-        rows = self._db.execute(
-            "SELECT rowid, kind, id FROM todo ORDER BY rowid LIMIT ?", (limit,)
+    def list_commits(self, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """(position, id) of commits whose edges are not known, in the order in which they were recorded."""
+        self._db.execute("CREATE INDEX IF NOT EXISTS commits ON records (position) WHERE kind = 3")
+        return self._db.execute(
+            "SELECT position, id FROM records WHERE kind = 3 AND position > ? "
+            "AND NOT EXISTS (SELECT 1 FROM edges WHERE edges.id = records.id) ORDER BY position LIMIT ?",
+            (after, limit),
         ).fetchall()
+
+    def add_edges(self, edges: Iterable[tuple[bytes, int, bytes]]) -> None:
+        """Take what commits name: (commit, kind, id)."""
+        self._db.execute("BEGIN")
+        self._db.executemany("INSERT OR IGNORE INTO edges VALUES (?, ?, ?)", edges)
+        self._db.execute("COMMIT")
+
+    def spread(self) -> set[tuple[int, bytes]]:
+        """Mark all ancestors of live commits, and their trees. Returns what is named and not there."""
+        self._db.execute("BEGIN")
+        self._db.execute("DELETE FROM reach")
+        self._db.execute(
+            "INSERT INTO reach WITH RECURSIVE seen (id) AS (SELECT id FROM fresh UNION "
+            "SELECT e.target FROM seen JOIN edges e ON e.id = seen.id AND e.kind = 3 "
+            "LEFT JOIN records r ON r.kind = 3 AND r.id = e.target WHERE r.live IS NOT 1) "
+            "SELECT id FROM seen"
+        )
+        named = self._db.execute(
+            "SELECT 3, id FROM reach "
+            "UNION ALL SELECT e.kind, e.target FROM reach JOIN edges e USING (id) WHERE e.kind <> 3"
+        )
+        absent = self._mark(named)
+        self._db.execute("DELETE FROM fresh")
+        self._db.execute("COMMIT")
+        return absent
+
+    def take_todo(self, limit: int) -> dict[Kind, list[bytes]]:
+        """The next live records to walk from, by kind: neighbours, which are often based on one another."""
+        query = "SELECT position, kind, id FROM todo ORDER BY position LIMIT ?"
+        rows = self._db.execute(query, (limit,)).fetchall()
         if rows:
-            self._db.execute("DELETE FROM todo WHERE rowid <= ?", (rows[-1][0],))
+            self._db.execute("DELETE FROM todo WHERE position <= ?", (rows[-1][0],))
         found: dict[Kind, list[bytes]] = {}
-        for _rowid, kind, object_id in rows:
+        for _position, kind, object_id in rows:
             found.setdefault(Kind(kind), []).append(object_id)
         return found
 
