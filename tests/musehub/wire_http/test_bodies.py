@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable, Iterator
+from http.client import HTTPResponse
 from urllib.parse import urlsplit
 
 import pytest
@@ -49,13 +50,11 @@ class Half:
 
     def error(self) -> MuseError:
         """The error frame that comes before the rest was sent."""
-        received = b""
-        while b"\r\n\r\n" not in received:
-            received += self._socket.recv(65536)
+        answer = HTTPResponse(self._socket)
+        answer.begin()
         parser = FrameParser()
-        body = received.partition(b"\r\n\r\n")[2].partition(b"\r\n")[2]  # chunked: a length, then the frame
-        while not (frames := list(parser.feed(body))):
-            body = self._socket.recv(65536)
+        while not (frames := list(parser.feed(answer.read1(65536)))):
+            pass
         return decode_error(frames[0])
 
     def status(self) -> int:
