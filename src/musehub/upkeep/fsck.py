@@ -251,10 +251,13 @@ class _Check:
     async def _check_records(self) -> None:
         async for page in iter_record_places(self._database, self._id):
             self.records += len(page)
-            for start in range(0, len(page), READ_AT_ONCE):
-                batch = page[start : start + READ_AT_ONCE]
-                for kind in sorted({place.kind for place in batch}):
-                    await self._check_batch(Kind(kind), [place.id for place in batch if place.kind == kind])
+            await asyncio.to_thread(self.marks.add_records, page, [False] * len(page))
+        # In this order bases are near what stands on them.
+        last = 0
+        while batch := await asyncio.to_thread(self.marks.list_records, last, READ_AT_ONCE):
+            last = batch[-1][0]
+            for kind in sorted({of for _position, of, _id in batch}):
+                await self._check_batch(Kind(kind), [object_id for _at, of, object_id in batch if of == kind])
         async with self._database.read("find commits without record") as conn:
             for object_id in await list_commits_without_record(conn, self._id):
                 self._add(COMMIT_ROW_WRONG, _named(Kind.COMMIT, object_id), "there is a row, but no commit")

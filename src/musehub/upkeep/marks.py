@@ -108,6 +108,12 @@ class Marks:
             self._recent.add(key)
         return absent
 
+    def list_records(self, after: int, limit: int) -> list[tuple[int, int, bytes]]:
+        """(position, kind, id) of records in the order in which they were recorded."""
+        self._db.execute("CREATE INDEX IF NOT EXISTS by_position ON records (position)")
+        query = "SELECT position, kind, id FROM records WHERE position > ? ORDER BY position LIMIT ?"
+        return self._db.execute(query, (after, limit)).fetchall()
+
     def list_commits(self, after: int, limit: int) -> list[tuple[int, bytes]]:
         """(position, id) of commits whose edges are not known, in the order in which they were recorded."""
         self._db.execute("CREATE INDEX IF NOT EXISTS commits ON records (position) WHERE kind = 3")
