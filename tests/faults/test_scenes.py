@@ -32,6 +32,15 @@ def choose_scenes() -> list[Scene]:
 SCENES = choose_scenes()
 
 
+def play_once(open_stage: OpenStage, scene: Scene, folder: Path) -> str | None:
+    """Play a scene; returns what was lost and how to play it again, None when nothing was."""
+    try:
+        play(open_stage(scene.stage), scene, folder)
+    except (Lost, OSError) as error:
+        return f"{error}\n    again: MUSE_TEST_FAULT_SCENE='{scene}' pytest {Path(__file__).name}"
+    return None
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("batch", range(1 if ONE else BATCHES))
 def test_no_fault_loses_anything(batch: int, open_stage: OpenStage, tmp_path: Path) -> None:
@@ -40,12 +49,13 @@ def test_no_fault_loses_anything(batch: int, open_stage: OpenStage, tmp_path: Pa
     kinds = set()
     for number, scene in enumerate(SCENES[batch :: 1 if ONE else BATCHES]):
         kinds.add(scene.stage)
-        try:
-            play(open_stage(scene.stage), scene, tmp_path / str(number))
-        except (Lost, OSError) as error:
-            failures.append(
-                f"{error}\n    again: MUSE_TEST_FAULT_SCENE='{scene}' pytest {Path(__file__).name}"
-            )
+        failure = play_once(open_stage, scene, tmp_path / str(number))
+        if failure is not None and not ONE:
+            # Everything is seeded but the machine: what it was too busy for succeeds now, a defect does not.
+            print(f"played again: {failure}")
+            failure = play_once(open_stage, scene, tmp_path / f"{number}-again")
+        if failure is not None:
+            failures.append(failure)
     for kind in kinds:
         failures += check_hub(open_stage(kind))
     assert not failures, f"seed {SEED}: {len(failures)} failed\n" + "\n".join(failures)
