@@ -33,9 +33,9 @@ Written by `make docs`; the table comes from `src/musehub/telemetry/metrics.py`.
 ## Metrics
 
 `/metrics` answers in the text format of Prometheus. With the setting `metrics_token` it takes that token
-(`Authorization: Bearer …`); without, it answers only requests that come from the machine itself and through no
-proxy. Each process counts for itself: scrape every hub process, and every worker started with `--metrics-port`;
-the queue is that of the database, the same in all of them.
+(`Authorization: Bearer …`); without, it answers only requests that come from the machine itself and through
+no proxy. Each process counts for itself: scrape every hub process, and every worker started with
+`--metrics-port`; the queue is that of the database, the same in all of them.
 
 """
 
@@ -43,27 +43,28 @@ _METRICS_REST = """
 ## Timelines
 
 Every push has a timeline, kept with it, shown on its page, by `muse push --timings` and in the log, and
-summed up in the metrics. Its *phases* are disjoint: at each moment the clock runs for exactly one of them, so they
-add up to `total_s`, which begins with the request of the stream and ends when the receipt is complete. `other`
-is what belongs to no named phase. The row with the timeline itself is written after that, in a transaction of
-its own (`note timeline`).
+summed up in the metrics. Its *phases* are disjoint: at each moment the clock runs for exactly one of them, so
+they add up to `total_s`, which begins with the request of the stream and ends when the receipt is complete.
+`other` is what belongs to no named phase. The row with the timeline itself is written after that, in a
+transaction of its own (`note timeline`).
 
 Large pushes upload packs before the stream begins and while it waits. What the hub does for them – reading
-each pack back, hashing, recording – happens in other requests, several at once and *overlapped* with the upload. It is
-therefore a timeline of its own, `uploads`, whose phases add up to `uploads.s`, and no part of `total_s`: adding the
-two would count the same seconds twice. `longest_transaction_s`, statements and store calls are kept for both.
+each pack back, hashing, recording – happens in other requests, several at once and *overlapped* with the
+upload. It is therefore a timeline of its own, `uploads`, whose phases add up to `uploads.s`, and no part of
+`total_s`: adding the two would count the same seconds twice. `longest_transaction_s`, statements and store
+calls are kept for both.
 
 ## Logs
 
-One line on stderr per push, fetch, job and request; the setting `log_format` chooses `text` or `json`. A line holds
-push and repository id, actor, outcome, durations; a defect has an incident number, which the client was told, and a
-trace. Queries of addresses are never logged, and what looks like a token, a password in a URL, a signature or a
-credential is replaced by `…`. `/health`, `/ready`, `/metrics` and static files are not logged.
+One line on stderr per push, fetch, job and request; the setting `log_format` chooses `text` or `json`. A line
+holds push and repository id, actor, outcome, durations; a defect has an incident number, which the client was
+told, and a trace. Queries of addresses are never logged, and what looks like a token, a password in a URL, a
+signature or a credential is replaced by `…`. `/health`, `/ready`, `/metrics` and static files are not logged.
 
 ## Health
 
-`/health` says that the process answers. `/ready` asks the database, compares its tables with this version, and writes
-a few bytes to the store; it answers 503 and which part fails if the hub cannot do its work.
+`/health` says that the process answers. `/ready` asks the database, compares its tables with this version,
+and writes a few bytes to the store; it answers 503 and which part fails if the hub cannot do its work.
 """
 
 

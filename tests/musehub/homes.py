@@ -1,4 +1,4 @@
-"""Both homes of a hub, SQLite with a folder and PostgreSQL with S3: tests that import `settings` run on each."""
+"""Both homes of a hub: SQLite with a folder, PostgreSQL with S3. Tests with `settings` run on each."""
 
 from __future__ import annotations
 
