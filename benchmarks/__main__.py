@@ -19,9 +19,9 @@ from pathlib import Path
 
 from benchmarks import git_peer, ours
 from benchmarks.histories import HISTORIES
-from benchmarks.scenarios import Row, build_both, measure_git, measure_muse
+from benchmarks.scenarios import Row, build_both, measure_git, measure_import, measure_muse
 
-SCENARIOS = ("first push", "nothing new", "one more commit", "clone")
+SCENARIOS = ("import", "first push", "nothing new", "one more commit", "clone")
 
 
 def measure(names: list[str], repeat: int, *, loose: bool, folder: Path) -> Iterator[Row]:
@@ -34,6 +34,7 @@ def measure(names: list[str], repeat: int, *, loose: bool, folder: Path) -> Iter
             here.mkdir()
             print(f"{name}: {history.about}", file=sys.stderr, flush=True)
             yield from build_both(history, here)
+            yield from measure_import(history, here, hub)
             for number in range(repeat):
                 label = f"{name}-{number}".lower()
                 yield from measure_muse(history, here, hub, label)

@@ -51,6 +51,21 @@ def build_both(history: History, folder: Path) -> Iterator[Row]:
     git_peer.fast_import(history.steps(), folder / "git")
 
 
+def measure_import(history: History, folder: Path, hub: ours.Hub) -> Iterator[Row]:
+    """`muse git import` of Git's history, beside `git fast-export | git fast-import`."""
+    target = folder / "imported"
+    hub.muse("init", target, cwd=folder)
+    before = process_cost(hub.pid)
+    cost, document = hub.muse("git", "import", folder / "git", cwd=target)
+    yield Row(history.name, "import", "muse", cost.wall_s, _details(cost, hub, before, document))
+    copy = folder / "fast-imported"
+    copy.mkdir()
+    git_peer.git("init", "-q", "--bare", ".", cwd=copy)
+    pipe = 'git -C "$1" fast-export --all | git fast-import --quiet'
+    cost = run("sh", "-c", pipe, "sh", folder / "git", cwd=copy, env=git_peer.ENVIRONMENT)
+    yield Row(history.name, "import", "git, packed", cost.wall_s, {})
+
+
 def measure_muse(history: History, folder: Path, hub: ours.Hub, name: str) -> Iterator[Row]:
     """Push, push again, push one more commit, and clone, as whole processes."""
     work = folder / "muse"
