@@ -15,11 +15,12 @@ from litestar.types import Scope
 from musehub.accounts.request import read_client_address
 from musehub.accounts.service import Accounts, open_accounts
 from musehub.api.auth import auth_controllers, provide_actor
+from musehub.api.contents import ContentController
 from musehub.api.health import health, ready, show_metrics
 from musehub.api.insights import InsightController
 from musehub.api.jobs import JobController
 from musehub.api.openapi import openapi_config
-from musehub.api.repositories import ContentController, RepositoryController
+from musehub.api.repositories import RepositoryController
 from musehub.api.upkeep import UpkeepController
 from musehub.api.users import UserController
 from musehub.api.webhooks import WebhookController

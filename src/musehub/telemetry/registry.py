@@ -6,6 +6,7 @@ global registry that several hubs in one process would share.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
@@ -17,7 +18,7 @@ MAX_SERIES = 1_000
 Labels = tuple[str, ...]
 
 
-class Metric:
+class Metric(ABC):
     """A name, what it means, and a value for each combination of its labels."""
 
     type = ""
@@ -31,8 +32,9 @@ class Metric:
         head = [f"# HELP {self.name} {self.meaning}", f"# TYPE {self.name} {self.type}"]
         return head + self.samples()
 
+    @abstractmethod
     def samples(self) -> list[str]:
-        raise NotImplementedError
+        """One line for each combination of labels."""
 
     def _place(self, known: object, values: Labels) -> Labels:
         assert len(values) == len(self.labels), f"{self.name} has the labels {self.labels}"
