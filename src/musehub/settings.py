@@ -154,6 +154,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         float,
         Meta(ge=0, description="what was recorded or uploaded since is not collected: longer than any push"),
     ] = 24.0
+    gc_every_hours: Annotated[
+        float,
+        Meta(ge=0, le=8760, description="a worker runs `musehub gc` so often; 0: only when it is asked for"),
+    ] = 24.0
     push_keep_days: Annotated[
         int, Meta(ge=1, description="receipts and timelines of pushes are forgotten after so many days")
     ] = 365

@@ -49,7 +49,11 @@ _COLUMNS = tuple(outbox.c[name] for name in JobRow._fields)
 
 
 async def enqueue(
-    conn: AsyncConnection, kinds: Sequence[str], repository_id: int, payload: dict[str, Any], now: datetime
+    conn: AsyncConnection,
+    kinds: Sequence[str],
+    repository_id: int | None,
+    payload: dict[str, Any],
+    now: datetime,
 ) -> None:
     """Put one job of each kind into the outbox, to be run once this transaction has committed.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from musehub.jobs.kinds import (
     churn,
+    collect,
     contributors,
     coupling,
     dedupe,
@@ -45,7 +46,18 @@ DELIVERIES: tuple[Kind, ...] = (
 )
 """Run in slots of their own: a receiver that does not answer holds up nothing else."""
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (*ANALYSES, *DELIVERIES)}
+UPKEEP: tuple[Kind, ...] = (
+    Kind(
+        collect.NAME,
+        collect.run,
+        "removes what no branch reaches, in all repositories, every `gc_every_hours`",
+        after_push=False,
+        of_hub=True,
+    ),
+)
+"""Of the whole hub; run in the slots of deliveries, so that no analysis waits for them."""
+
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (*ANALYSES, *DELIVERIES, *UPKEEP)}
 AFTER_PUSH: tuple[str, ...] = tuple(name for name, kind in KINDS.items() if kind.after_push)
 REFRESHED: tuple[str, ...] = (churn.NAME, hotspots.NAME, coupling.NAME, scrub.NAME)
 """Of these time alone changes the result; they run once a day for repositories that nobody pushes to."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping
+from functools import cached_property
 from typing import Any, NamedTuple, TypeVar, cast
 
 from musehub.db.engine import Database
@@ -27,13 +28,23 @@ class Parts(NamedTuple):
 
 
 class Work:
-    """The jobs of one repository that a worker runs one after the other."""
+    """The jobs of one repository that a worker runs one after the other; a job of the hub has none."""
 
-    def __init__(self, parts: Parts, repository: RepositoryRow) -> None:
+    def __init__(self, parts: Parts, repository: RepositoryRow | None) -> None:
         self.parts = parts
-        self.repository = repository
-        self.reader = ObjectReader(parts.database, parts.store, repository.id, cache_bytes=CACHE_BYTES)
+        self._repository = repository
         self._shared: dict[Hashable, Any] = {}
+
+    @property
+    def repository(self) -> RepositoryRow:
+        assert self._repository is not None, "a job of the hub has no repository"
+        return self._repository
+
+    @cached_property
+    def reader(self) -> ObjectReader:
+        return ObjectReader(
+            self.parts.database, self.parts.store, self.repository.id, cache_bytes=CACHE_BYTES
+        )
 
     async def share(self, key: Hashable, make: Callable[[], Awaitable[_T]]) -> _T:
         """What `make` returns, made once for all jobs that run together; what it raises is not kept."""
@@ -70,5 +81,7 @@ class Kind(NamedTuple):
     """For docs/jobs.md."""
     once: bool = True
     after_push: bool = True
+    of_hub: bool = False
+    """Its jobs name no repository, and take as long as they take."""
     give_up: Run | None = None
     """Called when the last attempt has failed."""

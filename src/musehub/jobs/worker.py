@@ -208,7 +208,7 @@ class Worker:
         repository_id = jobs[0].repository_id
         async with self._parts.database.read("find repository") as conn:
             repository = await find_repository(conn, repository_id) if repository_id is not None else None
-        if repository is None:
+        if repository is None and not self._kinds[jobs[0].kind].of_hub:
             await self._finish(jobs, left, "dropped", 0.0, 0)
             return
         work = Work(self._parts, repository)
@@ -231,10 +231,11 @@ class Worker:
         """Run the newest of the group for all of them."""
         job = group[-1]
         kind = self._kinds[job.kind]
+        limit_s = None if kind.of_hub else self._parts.settings.job_timeout_s
         started = time.perf_counter()
         with metered() as meter:
             try:
-                async with asyncio.timeout(self._parts.settings.job_timeout_s):
+                async with asyncio.timeout(limit_s):
                     await kind.run(work, job.payload)
             except Exception as error:
                 seconds = time.perf_counter() - started
