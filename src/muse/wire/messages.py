@@ -98,7 +98,8 @@ class Create(NamedTuple):
 class PushHeader(NamedTuple):
     """H of a push. `counts` by frame type and `size_bytes` of the blobs let the hub refuse what has no room.
 
-    `checked` says that the client has asked what is missing of all that its refs reach.
+    `checked` says that the client has asked what is missing of all that its refs reach. `more` makes it a
+    part of a push: it has no updates, and further streams with the same push id follow.
     """
 
     push_id: bytes
@@ -108,6 +109,7 @@ class PushHeader(NamedTuple):
     counts: Mapping[str, int] = {}
     size_bytes: int = 0
     checked: bool = False
+    more: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -119,6 +121,7 @@ class PushHeader(NamedTuple):
             "counts": dict(self.counts),
             "size_bytes": self.size_bytes,
             "checked": self.checked,
+            "more": self.more,
         }
 
 
@@ -278,6 +281,18 @@ class PushResult(NamedTuple):
             "limits": self.limits.to_json(),
             "timeline": self.timeline,
         }
+
+
+class PartResult(NamedTuple):
+    """R of a part of a push; `counts` are those of this part."""
+
+    push_id: bytes
+    repository: str
+    created: bool
+    counts: dict[str, int]
+
+    def to_json(self) -> dict[str, Any]:
+        return self._asdict() | {"push_id": self.push_id.hex(), "more": True}
 
 
 class FetchRequest(NamedTuple):

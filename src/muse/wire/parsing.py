@@ -28,6 +28,7 @@ from muse.wire.messages import (
     Multipart,
     PackAddress,
     PartRequest,
+    PartResult,
     PresignAnswer,
     PresignRequest,
     Progress,
@@ -131,7 +132,8 @@ def parse_push_header(data: dict[str, Any]) -> PushHeader:
     fields = Fields("the header of a push", data)
     fields.check_protocol()
     updates = _parse_updates(fields)
-    if not updates:
+    more = fields.flag("more", False)
+    if bool(updates) is more:
         raise fields.wrong("updates")
     return PushHeader(
         push_id=fields.raw_bytes("push_id", PUSH_ID_BYTES),
@@ -141,6 +143,7 @@ def parse_push_header(data: dict[str, Any]) -> PushHeader:
         counts=_parse_counts(fields, required=False),
         size_bytes=fields.number("size_bytes", 0),
         checked=fields.flag("checked", False),
+        more=more,
     )
 
 
@@ -247,6 +250,19 @@ def parse_push_result(data: dict[str, Any]) -> PushResult:
         counts=_parse_counts(fields, required=True),
         limits=parse_limits(data.get("limits")),
         timeline=fields.mapping("timeline"),
+    )
+
+
+def parse_part_result(data: dict[str, Any]) -> PartResult | PushResult:
+    """Parse R of a part of a push; it is the receipt of the whole if that has landed before."""
+    fields = Fields("the result of a part", data)
+    if not fields.flag("more", False):
+        return parse_push_result(data)
+    return PartResult(
+        push_id=fields.raw_bytes("push_id", PUSH_ID_BYTES),
+        repository=fields.text("repository"),
+        created=fields.flag("created"),
+        counts=_parse_counts(fields, required=True),
     )
 
 

@@ -104,11 +104,3 @@ async def finish_push(
         .where(pushes.c.repository_id == repository_id, pushes.c.id == push_id)
         .values(**values)
     )
-
-
-async def fail_push(
-    conn: AsyncConnection, repository_id: int, push_id: bytes, values: Mapping[str, Any]
-) -> None:
-    """As `finish_push`, unless the push is done already."""
-    this = (pushes.c.repository_id == repository_id) & (pushes.c.id == push_id) & (pushes.c.state != DONE)
-    await conn.execute(pushes.update().where(this).values(**values))

@@ -11,6 +11,7 @@ from musehub.accounts.actor import Actor
 LANDED = "landed"
 REPEATED = "repeated"
 UP_TO_DATE = "up_to_date"
+PART = "part"
 REFUSED = "refused"
 FAILED = "failed"
 CANCELLED = "cancelled"
@@ -19,6 +20,7 @@ OUTCOMES = {
     LANDED: "the branches moved",
     REPEATED: "it had landed before; the receipt was sent again",
     UP_TO_DATE: "nothing was to be done",
+    PART: "objects of a push arrived; more of it follows",
     REFUSED: "the client has to change something",
     FAILED: "doing the same again can succeed, or a defect of the hub",
     CANCELLED: "the client or the hub went away in the middle",
@@ -42,7 +44,7 @@ class PushEvent:
 
     def end(self, result: Mapping[str, Any]) -> None:
         if self.outcome == CANCELLED:
-            self.outcome = UP_TO_DATE if result.get("up_to_date") else LANDED
+            self.outcome = UP_TO_DATE if result.get("up_to_date") else PART if result.get("more") else LANDED
         self.counts = result.get("counts", {})
         self.timeline = result.get("timeline") or {}
 

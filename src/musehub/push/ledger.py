@@ -1,11 +1,11 @@
-"""What is known of a push between its requests: what its packs have cost, and that it is being received."""
+"""What is known of a push between its requests: what its packs and parts cost, and that it is received."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from muse.errors import Conflict
 from musehub.db.transaction import Meter
@@ -16,13 +16,14 @@ Key = tuple[int, bytes]
 """Repository and push id."""
 
 
-class Uploads:
-    """Sums over the confirmed packs of one push, whichever process confirmed them; kept in its row."""
+class _Work:
+    """Sums over requests of one push before its last one, whichever process served them; kept in its row."""
+
+    key: ClassVar[str]
+    counted: ClassVar[tuple[str, ...]]
 
     def __init__(self) -> None:
-        self.packs = 0
-        self.bytes = 0
-        self.objects = 0
+        self.counts = dict.fromkeys(self.counted, 0)
         self.seconds = 0.0
         self.statements = 0
         self.transactions = 0
@@ -31,23 +32,21 @@ class Uploads:
         self.phases: dict[str, float] = {}
 
     @classmethod
-    def of(cls, timeline: Mapping[str, Any] | None) -> Uploads:
+    def of(cls, timeline: Mapping[str, Any] | None) -> Self:
         """The sums so far, out of the timeline of a push."""
-        uploads = cls()
-        kept = (timeline or {}).get("uploads") or {}
-        for name in ("packs", "bytes", "objects", "statements", "transactions", "store_calls"):
-            setattr(uploads, name, int(kept.get(name, 0)))
-        uploads.seconds = float(kept.get("s", 0.0))
-        uploads.longest_transaction_s = float(kept.get("longest_transaction_s", 0.0))
-        uploads.phases = {phase["name"]: phase["s"] for phase in kept.get("phases", [])}
-        return uploads
+        work = cls()
+        work._read((timeline or {}).get(cls.key) or {})
+        return work
 
-    def add(
-        self, size_bytes: int, objects: int, timeline: Timeline, meter: Meter, store_meter: StoreMeter
-    ) -> None:
-        self.packs += 1
-        self.bytes += size_bytes
-        self.objects += objects
+    def _read(self, kept: Mapping[str, Any]) -> None:
+        self.counts = {name: int(kept.get(name, 0)) for name in self.counted}
+        for name in ("statements", "transactions", "store_calls"):
+            setattr(self, name, int(kept.get(name, 0)))
+        self.seconds = float(kept.get("s", 0.0))
+        self.longest_transaction_s = float(kept.get("longest_transaction_s", 0.0))
+        self.phases = {phase["name"]: phase["s"] for phase in kept.get("phases", [])}
+
+    def _spend(self, timeline: Timeline, meter: Meter, store_meter: StoreMeter) -> None:
         self.seconds += timeline.total_s
         self.statements += meter.statements
         self.transactions += meter.transactions
@@ -58,9 +57,7 @@ class Uploads:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "packs": self.packs,
-            "bytes": self.bytes,
-            "objects": self.objects,
+            **self.counts,
             "s": round(self.seconds, 6),
             "statements": self.statements,
             "transactions": self.transactions,
@@ -68,6 +65,59 @@ class Uploads:
             "phases": [{"name": name, "s": round(s, 6)} for name, s in self.phases.items()],
             "longest_transaction_s": round(self.longest_transaction_s, 6),
         }
+
+    def found(self) -> dict[str, Any] | None:
+        """The member of a timeline; None when there was no such request."""
+        return self.to_json() if any(self.counts.values()) else None
+
+
+class Uploads(_Work):
+    """Sums over the confirmed packs of one push."""
+
+    key = "uploads"
+    counted = ("packs", "bytes", "objects")
+
+    def add(
+        self, size_bytes: int, objects: int, timeline: Timeline, meter: Meter, store_meter: StoreMeter
+    ) -> None:
+        for name, more in zip(self.counted, (1, size_bytes, objects), strict=True):
+            self.counts[name] += more
+        self._spend(timeline, meter, store_meter)
+
+
+class Parts(_Work):
+    """Sums over the streams of one push that said that more would follow."""
+
+    key = "parts"
+    counted = ("streams", "bytes", "commits", "trees", "blobs")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = ""
+
+    def _read(self, kept: Mapping[str, Any]) -> None:
+        super()._read(kept)
+        self.last = str(kept.get("last", ""))
+
+    def add(
+        self,
+        sha256: bytes,
+        counts: Mapping[str, int],
+        timeline: Timeline,
+        meter: Meter,
+        store_meter: StoreMeter,
+    ) -> None:
+        """Add a part; its objects count once if it is the last one again, whose answer was lost."""
+        self.counts["streams"] += 1
+        self.counts["bytes"] += counts["received_bytes"]
+        if sha256.hex() != self.last:
+            for name in ("commits", "trees", "blobs"):
+                self.counts[name] += counts[name]
+        self.last = sha256.hex()
+        self._spend(timeline, meter, store_meter)
+
+    def to_json(self) -> dict[str, Any]:
+        return super().to_json() | {"last": self.last}
 
 
 class Ledger:

@@ -1,47 +1,38 @@
-"""Receives one push: header, batches, end, and the transaction that moves the branches."""
+"""Receives one stream of a push: header, objects, and the transaction that moves the branches.
+
+A stream may be a part of a push: it ends without that transaction, and others follow.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from muse.errors import InternalError, InvalidData, MuseError
-from muse.objects.ids import Kind
-from muse.packs.record import Record
-from muse.wire.frames import BLOBS, COMMITS, END, HEADER, TREES, Frame
-from muse.wire.messages import PushHeader
-from muse.wire.parsing import parse_end, parse_push_header
+from muse.wire.frames import HEADER, Frame
+from muse.wire.messages import PartResult, PushHeader
+from muse.wire.parsing import parse_push_header
 from musehub.accounts.actor import Actor
-from musehub.db.pushes import DONE, FAILED, fail_push, finish_push
+from musehub.db.pushes import DONE, FAILED, RECEIVING, finish_push, lock_push
 from musehub.db.state import Totals
 from musehub.db.transaction import Meter, metered
-from musehub.push.absent import missing_objects
-from musehub.push.decode import Batch, bases_of, parse_batch
 from musehub.push.event import LANDED, REPEATED, UP_TO_DATE, PushEvent
 from musehub.push.finalise import check_updates, finalise
 from musehub.push.heads import Standing, check_complete, check_heads, is_up_to_date, open_standing
-from musehub.push.ledger import Uploads
+from musehub.push.intake import Intake
+from musehub.push.ledger import Parts, Uploads
 from musehub.push.record import Recorder
 from musehub.push.room import check_room
 from musehub.push.service import PushService
-from musehub.push.signers import NONE, SignerPolicy, check_reachable, load_policy
-from musehub.push.stream import FrameReader
-from musehub.push.timeline import DECODE, FINALISE, HEADS, WAIT, Timeline
-from musehub.repos.decoder import MissingBase
+from musehub.push.signers import SignerPolicy, check_reachable, load_policy
+from musehub.push.stream import LONG_JSON_BYTES, MAX_JSON_VALUES, FrameReader
+from musehub.push.timeline import FINALISE, HEADS, WAIT, Timeline
 from musehub.repos.objects import ObjectReader
 from musehub.storage.metering import StoreMeter, store_metered
 
 logger = logging.getLogger("musehub.push")
-
-BATCH_RECORDS = 2_000
-"""A frame of small deltas holds many thousand; more at once would make a long transaction."""
-
-LONG_JSON_BYTES = 64 << 10
-MAX_JSON_VALUES = 200_000
-"""10,000 updates of six values each, and commas in names."""
-
-_ORDER = {TREES: 1, BLOBS: 1, COMMITS: 2}
 
 
 async def receive_push(
@@ -107,7 +98,8 @@ async def _receive(
     receiving = _Receiving(service, user_id, header, standing, frames, timeline, meter, store_meter)
     check_complete(standing.repository, header)
     announced = sum(header.counts.values())
-    if is_up_to_date(header, standing.refs) and not (standing.repository.is_incomplete and announced):
+    in_place = not header.more and is_up_to_date(header, standing.refs)
+    if in_place and not (standing.repository.is_incomplete and announced):
         return receiving.up_to_date()
     if announced:
         with timeline.phase(HEADS):
@@ -131,7 +123,7 @@ async def _parse_header(frame: Frame) -> PushHeader:
 
 
 class _Receiving:
-    """The state of one push between its header and its receipt."""
+    """The state of one stream between its header and its answer."""
 
     def __init__(
         self,
@@ -153,12 +145,11 @@ class _Receiving:
         self._timeline = timeline
         self._meter = meter
         self._store_meter = store_meter
-        self._counts = {TREES: 0, BLOBS: 0, COMMITS: 0}
-        # Its packs were confirmed before the stream began.
-        self._uploads = Uploads.of(standing.push.timeline if standing.push is not None else None)
-        self._started_at = service.clock()
+        # Its packs and parts were answered before its last stream began.
+        kept = standing.push.timeline if standing.push is not None else None
+        self._uploads, self._parts = Uploads.of(kept), Parts.of(kept)
+        self._counts: Mapping[str, int] = dict.fromkeys(("commits", "trees", "blobs", "received_bytes"), 0)
         self.earlier = False
-        self._policy = SignerPolicy(NONE, frozenset())
         self._recorder = Recorder(
             service.database,
             service.store,
@@ -170,12 +161,6 @@ class _Receiving:
             user_id=user_id,
         )
         self._reader = ObjectReader(service.database, service.store, self._repository.id)
-        # Commits of this push known to descend from the head that is to move; parents come first.
-        self._forward = {
-            update.name: {update.old}
-            for update in header.updates
-            if update.old is not None and update.new is not None and update.kind is Kind.COMMIT
-        }
         total = sum(header.counts.values())
         timeline.total = total or None
 
@@ -190,92 +175,46 @@ class _Receiving:
     async def run(self) -> dict[str, Any]:
         try:
             check_heads(self._header.updates, self._standing.refs)
-            self._policy = await load_policy(self._service.database, self._repository)
-            await self._receive_frames()
-            await self._recorder.flush()
-            return await self._finish()
+            policy = await load_policy(self._service.database, self._repository)
+            intake = Intake(
+                self._frames,
+                self._recorder,
+                self._reader,
+                policy,
+                self._timeline,
+                self._service.settings.object_max_bytes,
+                self._header.updates,
+            )
+            await intake.run()
+            self._counts = intake.counts
+            if self._header.more:
+                return await self._finish_part(intake)
+            return await self._finish(policy, intake.forward)
         except Exception as error:
             await self._note_failure(error)
             raise
 
-    async def _receive_frames(self) -> None:
-        stage = 0
-        while True:
-            with self._timeline.phase(WAIT):
-                frame = await self._frames.read()
-            if frame is None:
-                raise InvalidData(
-                    "truncated", "the push ended without frame E", hint="push again", retry=True
-                )
-            if frame.type == END:
-                self._check_end(frame)
-                return
-            order = _ORDER.get(frame.type)
-            if order is None or order < stage:
-                raise InvalidData("bad-frame", f"frame {frame.type.decode()} is out of order in a push")
-            stage = order
-            with self._timeline.phase(DECODE):
-                records = await asyncio.to_thread(self._parse, frame)
-            for start in range(0, len(records), BATCH_RECORDS):
-                await self._receive_batch(frame.type, records[start : start + BATCH_RECORDS])
-
-    def _check_end(self, frame: Frame) -> None:
-        end = parse_end(frame.json(MAX_JSON_VALUES))
-        counts = {name.decode(): count for name, count in self._counts.items()}
-        announced = {name: end.counts.get(name, 0) for name in counts}
-        if end.sha256 != self._frames.sha256 or announced != counts:
-            raise InvalidData(
-                "truncated",
-                "what arrived is not what was sent",
-                hint="push again",
-                retry=True,
-                details={"received": counts, "announced": announced},
+    async def _finish_part(self, intake: Intake) -> dict[str, Any]:
+        """Add this part's figures to those of its push, in the database: another hub may get the next one."""
+        if self._recorder.begun:
+            await self._note(
+                {"state": RECEIVING, "finished_at": None, "result": None},
+                lambda parts: parts.add(
+                    intake.sha256, self._counts, self._timeline, self._meter, self._store_meter
+                ),
             )
+        return PartResult(
+            self._header.push_id, self._repository.full_name, self._standing.created, dict(self._counts)
+        ).to_json()
 
-    async def _receive_batch(self, frame_type: bytes, records: list[Record]) -> None:
-        recorder = self._recorder
-        with self._timeline.phase(DECODE):
-            batch = Batch(records)
-            kinds = {record.kind for record in records if record.base is not None}
-            for kind in kinds:
-                bases = bases_of([record for record in records if record.kind == kind])
-                unknown = [base for base in bases if not recorder.decoder.knows(kind, base)]
-                if unknown:
-                    recorder.decoder.offer(kind, await self._reader.load_chain_records(Kind(kind), unknown))
-            while True:
-                try:
-                    await asyncio.to_thread(batch.decode, recorder.decoder, recorder.known, recorder.sums)
-                    break
-                except MissingBase as missing:
-                    chain = await self._reader.load_chain_records(missing.kind, [missing.base])
-                    if missing.base not in chain:
-                        raise missing_objects([(missing.kind, missing.base)]) from None
-                    recorder.decoder.offer(missing.kind, chain)
-        self._policy.check(
-            Kind.COMMIT, ((i, c.signature.key if c.signature else None) for i, c in batch.commits)
-        )
-        self._policy.check(Kind.TAG, ((i, t.signature.key if t.signature else None) for i, t in batch.tags))
-        await recorder.add(batch)
-        for object_id, commit in batch.commits:
-            for descendants in self._forward.values():
-                if not descendants.isdisjoint(commit.parents):
-                    descendants.add(object_id)
-        self._counts[frame_type] += len(batch.objects)
-        self._timeline.done += len(batch.objects)
-
-    def _parse(self, frame: Frame) -> list[Record]:
-        self._frames.account(frame)
-        return parse_batch(frame, self._service.settings.object_max_bytes)
-
-    async def _finish(self) -> dict[str, Any]:
+    async def _finish(self, policy: SignerPolicy, forward: Mapping[str, set[bytes]]) -> dict[str, Any]:
         service = self._service
+        counts = self._all_counts()
         with self._timeline.phase(FINALISE):
             await check_updates(
-                service.database, self._repository, self._header, self._standing.refs, self._forward
+                service.database, self._repository, self._header, self._standing.refs, forward
             )
-            await check_reachable(
-                service.database, self._reader, self._repository, self._policy, self._header
-            )
+            await check_reachable(service.database, self._reader, self._repository, policy, self._header)
             finalised = await finalise(
                 service.database,
                 service.settings,
@@ -285,10 +224,10 @@ class _Receiving:
                 self._header,
                 self._receipt(),
                 {
-                    "commit_count": self._counts[COMMITS],
-                    "tree_count": self._counts[TREES],
-                    "blob_count": self._blob_count(),
-                    "received_bytes": self._received_bytes(),
+                    "commit_count": counts["commits"],
+                    "tree_count": counts["trees"],
+                    "blob_count": counts["blobs"],
+                    "received_bytes": counts["received_bytes"],
                 },
                 service.job_kinds,
             )
@@ -303,19 +242,23 @@ class _Receiving:
             logger.warning("the timeline of push %s was not kept: %s", self._header.push_id.hex(), error)
         return finalised.receipt | {"timeline": timeline}
 
-    def _blob_count(self) -> int:
-        return self._counts[BLOBS] + self._uploads.objects
-
-    def _received_bytes(self) -> int:
-        return self._frames.received_bytes + self._uploads.bytes
+    def _all_counts(self) -> dict[str, int]:
+        """Of the whole push: this stream, the parts before it, and the packs."""
+        parts, uploads = self._parts.counts, self._uploads.counts
+        return {
+            "commits": self._counts["commits"] + parts["commits"],
+            "trees": self._counts["trees"] + parts["trees"],
+            "blobs": self._counts["blobs"] + parts["blobs"] + uploads["objects"],
+            "received_bytes": self._frames.received_bytes + parts["bytes"] + uploads["bytes"],
+        }
 
     def _timeline_json(self, finalise_s: float | None) -> dict[str, Any]:
-        uploads = self._uploads
         return self._timeline.to_json(
             self._meter,
             self._store_meter,
             finalise_transaction_s=finalise_s,
-            uploads=uploads.to_json() if uploads.packs else None,
+            uploads=self._uploads.found(),
+            parts=self._parts.found(),
         )
 
     def _receipt(self) -> dict[str, Any]:
@@ -333,28 +276,29 @@ class _Receiving:
                 else None
                 for update in updates
             },
-            "counts": {
-                "commits": self._counts[COMMITS],
-                "trees": self._counts[TREES],
-                "blobs": self._blob_count(),
-                "received_bytes": self._received_bytes(),
-            },
+            "counts": self._all_counts(),
             "limits": self._service.limits.to_json(),
         }
 
     async def _note_failure(self, error: Exception) -> None:
-        """Let the receipt say why; a push that recorded nothing leaves no trace."""
+        """Let the receipt say why; a stream that recorded nothing leaves no trace."""
         if not self._recorder.begun:
             return
         known = error if isinstance(error, MuseError) else InternalError("internal", "the hub failed")
-        values = {
-            "state": FAILED,
-            "finished_at": self._service.clock(),
-            "result": known.to_json(),
-            "timeline": self._timeline_json(None),
-        }
+        values = {"state": FAILED, "finished_at": self._service.clock(), "result": known.to_json()}
+        await self._note(values, lambda _parts: None)
+
+    async def _note(self, values: Mapping[str, Any], add: Callable[[Parts], None]) -> None:
+        """Say how far a push is that has not landed; packs of it may be noted at the same time."""
+        repository_id, push_id = self._repository.id, self._header.push_id
         try:
-            async with self._service.database.transaction("note failure") as conn:
-                await fail_push(conn, self._repository.id, self._header.push_id, values)
-        except MuseError as second:
-            logger.warning("the failure of push %s was not noted: %s", self._header.push_id.hex(), second)
+            async with self._service.database.transaction("note stream") as conn:
+                push = await lock_push(conn, repository_id, push_id)
+                if push is None or push.state == DONE:
+                    return
+                self._uploads, self._parts = Uploads.of(push.timeline), Parts.of(push.timeline)
+                add(self._parts)
+                values = {**values, "timeline": self._timeline_json(None)}
+                await finish_push(conn, repository_id, push_id, values)
+        except MuseError as error:  # what was recorded is; only its figures are lost
+            logger.warning("the figures of push %s were not kept: %s", push_id.hex(), error)

@@ -10,6 +10,11 @@ from collections.abc import Awaitable, Callable
 from muse.errors import InvalidData
 from muse.wire.frames import FRAME, Frame, FrameParser
 
+LONG_JSON_BYTES = 64 << 10
+"""Longer JSON is decoded in a thread: checking thousands of updates takes a while."""
+MAX_JSON_VALUES = 200_000
+"""10,000 updates of six values each, and commas in names."""
+
 ReadChunk = Callable[[], Awaitable[bytes | None]]
 """Returns the next bytes of the request, None at its end; raises ClientGone when there is nobody any more."""
 

@@ -69,6 +69,7 @@ class Timeline:
         *,
         finalise_transaction_s: float | None = None,
         uploads: dict[str, Any] | None = None,
+        parts: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """The TIMELINE of docs/formats/wire.md."""
         phases = self.phases()
@@ -85,6 +86,7 @@ class Timeline:
             "store_calls": store.calls,
             "store_bytes": store.bytes,
             "uploads": uploads,
+            "parts": parts,
         }
 
     def _switch(self, name: str) -> None:

@@ -13,8 +13,7 @@ from muse.wire.frames import decode_json
 from muse.wire.messages import MAX_MISSING_IDS
 from muse.wire.parsing import parse_missing
 from musehub.accounts.actor import Actor
-from musehub.push.receive import LONG_JSON_BYTES, MAX_JSON_VALUES
-from musehub.push.stream import ClientGone
+from musehub.push.stream import LONG_JSON_BYTES, MAX_JSON_VALUES, ClientGone
 from musehub.settings import Settings
 from musehub.wire_http.exchange import Exchange
 

@@ -1,0 +1,138 @@
+"""Takes the frames of one stream: records become objects, batch by batch, until E says that they were all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from muse.errors import InvalidData
+from muse.objects.ids import Kind
+from muse.packs.record import Record
+from muse.wire.frames import BLOBS, COMMITS, END, TREES, Frame
+from muse.wire.messages import RefUpdate
+from muse.wire.parsing import parse_end
+from musehub.push.absent import missing_objects
+from musehub.push.decode import Batch, bases_of, parse_batch
+from musehub.push.record import Recorder
+from musehub.push.signers import SignerPolicy
+from musehub.push.stream import MAX_JSON_VALUES, FrameReader
+from musehub.push.timeline import DECODE, WAIT, Timeline
+from musehub.repos.decoder import MissingBase
+from musehub.repos.objects import ObjectReader
+
+BATCH_RECORDS = 2_000
+"""A frame of small deltas holds many thousand; more at once would make a long transaction."""
+
+_ORDER = {TREES: 1, BLOBS: 1, COMMITS: 2}
+
+
+class Intake:
+    """The objects of one stream on their way to the recorder. For one task."""
+
+    def __init__(
+        self,
+        frames: FrameReader,
+        recorder: Recorder,
+        reader: ObjectReader,
+        policy: SignerPolicy,
+        timeline: Timeline,
+        max_object_bytes: int,
+        updates: list[RefUpdate],
+    ) -> None:
+        self._frames = frames
+        self._recorder = recorder
+        self._reader = reader
+        self._policy = policy
+        self._timeline = timeline
+        self._max_object_bytes = max_object_bytes
+        self._received = {TREES: 0, BLOBS: 0, COMMITS: 0}
+        self.sha256 = b""
+        """The hash that E gave, once it was found right."""
+        self.forward = {
+            update.name: {update.old}
+            for update in updates
+            if update.old is not None and update.new is not None and update.kind is Kind.COMMIT
+        }
+        """Commits of this stream known to descend from the head that is to move; parents come first."""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """What has arrived so far, under the names that a receipt has for it."""
+        return {
+            "commits": self._received[COMMITS],
+            "trees": self._received[TREES],
+            "blobs": self._received[BLOBS],
+            "received_bytes": self._frames.received_bytes,
+        }
+
+    async def run(self) -> None:
+        """Take everything up to E and make it durable."""
+        stage = 0
+        while True:
+            with self._timeline.phase(WAIT):
+                frame = await self._frames.read()
+            if frame is None:
+                raise InvalidData(
+                    "truncated", "the push ended without frame E", hint="push again", retry=True
+                )
+            if frame.type == END:
+                self._check_end(frame)
+                break
+            order = _ORDER.get(frame.type)
+            if order is None or order < stage:
+                raise InvalidData("bad-frame", f"frame {frame.type.decode()} is out of order in a push")
+            stage = order
+            with self._timeline.phase(DECODE):
+                records = await asyncio.to_thread(self._parse, frame)
+            for start in range(0, len(records), BATCH_RECORDS):
+                await self._take(frame.type, records[start : start + BATCH_RECORDS])
+        await self._recorder.flush()
+
+    def _check_end(self, frame: Frame) -> None:
+        end = parse_end(frame.json(MAX_JSON_VALUES))
+        counts = {name.decode(): count for name, count in self._received.items()}
+        announced = {name: end.counts.get(name, 0) for name in counts}
+        if end.sha256 != self._frames.sha256 or announced != counts:
+            raise InvalidData(
+                "truncated",
+                "what arrived is not what was sent",
+                hint="push again",
+                retry=True,
+                details={"received": counts, "announced": announced},
+            )
+        self.sha256 = end.sha256
+
+    async def _take(self, frame_type: bytes, records: list[Record]) -> None:
+        recorder = self._recorder
+        with self._timeline.phase(DECODE):
+            batch = Batch(records)
+            kinds = {record.kind for record in records if record.base is not None}
+            for kind in kinds:
+                bases = bases_of([record for record in records if record.kind == kind])
+                unknown = [base for base in bases if not recorder.decoder.knows(kind, base)]
+                if unknown:
+                    recorder.decoder.offer(kind, await self._reader.load_chain_records(Kind(kind), unknown))
+            while True:
+                try:
+                    await asyncio.to_thread(batch.decode, recorder.decoder, recorder.known, recorder.sums)
+                    break
+                except MissingBase as missing:
+                    chain = await self._reader.load_chain_records(missing.kind, [missing.base])
+                    if missing.base not in chain:
+                        raise missing_objects([(missing.kind, missing.base)]) from None
+                    recorder.decoder.offer(missing.kind, chain)
+        self._policy.check(
+            Kind.COMMIT, ((i, c.signature.key if c.signature else None) for i, c in batch.commits)
+        )
+        self._policy.check(Kind.TAG, ((i, t.signature.key if t.signature else None) for i, t in batch.tags))
+        await recorder.add(batch)
+        for object_id, commit in batch.commits:
+            for descendants in self.forward.values():
+                if not descendants.isdisjoint(commit.parents):
+                    descendants.add(object_id)
+        self._received[frame_type] += len(batch.objects)
+        self._timeline.done += len(batch.objects)
+
+    def _parse(self, frame: Frame) -> list[Record]:
+        self._frames.account(frame)
+        return parse_batch(frame, self._max_object_bytes)
