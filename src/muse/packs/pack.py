@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from muse.errors import InvalidData
@@ -62,11 +62,17 @@ class PackWriter:
         self._parts += (head, record.payload)
         self.size_bytes += len(head) + len(record.payload)
 
+    def add_encoded(self, index: Iterable[tuple[bytes, int]], records: bytes | memoryview) -> None:
+        """Add whole records that stand side by side, with the id and the offset in `records` of each."""
+        at = self.size_bytes
+        self._index += [(object_id, at + offset) for object_id, offset in index]
+        self._parts.append(records)
+        self.size_bytes += len(records)
+
     def seal(self) -> tuple[bytes, list[bytes | memoryview]]:
         """Return the pack's id and its bytes in parts, ready for a scattered write or an upload."""
-        index = [INDEX_ENTRY.pack(*entry) for entry in sorted(self._index)]
-        self._parts += index
-        self._parts.append(TRAILER.pack(len(index), self.size_bytes, MAGIC))
+        self._parts.append(b"".join([INDEX_ENTRY.pack(*entry) for entry in sorted(self._index)]))
+        self._parts.append(TRAILER.pack(len(self._index), self.size_bytes, MAGIC))
         digest = hashlib.sha256()
         for part in self._parts:
             digest.update(part)
