@@ -16,15 +16,17 @@ def add_parser(commands: Subparsers, common: argparse.ArgumentParser) -> None:
         parents=[common],
         help="check database and store against each other",
         description="Check every pack, record, commit, branch and total. Ends with code 5 if anything is "
-        "wrong. What is marked as missing is brought back by the next push of somebody who has it.",
-        epilog="example: musehub fsck ada/songs --deep --mark-missing",
+        "wrong. What a repair marks as missing is brought back by the next push of somebody who has it.",
+        epilog="example: musehub fsck ada/songs --deep --repair",
     )
     parser.add_argument("repository", nargs="?", metavar="OWNER/NAME", help="only this one")
     parser.add_argument("--deep", action="store_true", help="read every pack and hash every file")
     parser.add_argument(
+        "--repair",
         "--mark-missing",
         action="store_true",
-        help="take what cannot be read out of the database, so that the hub asks the next push for it",
+        help="write rows anew that follow from a commit, and take what cannot be read out of the database, "
+        "so that the hub asks the next push for it",
     )
     parser.set_defaults(run=run)
 
@@ -36,9 +38,7 @@ def run(args: argparse.Namespace) -> None:
         from musehub.upkeep.room import get_repository_by_name
 
         only = (await get_repository_by_name(database, args.repository)).id if args.repository else None
-        return await check_hub(
-            database, store, utc_now, deep=args.deep, mark_missing=args.mark_missing, only=only
-        )
+        return await check_hub(database, store, utc_now, deep=args.deep, repair=args.repair, only=only)
 
     report(run_with_hub(args, work), args.json)
 
@@ -59,6 +59,8 @@ def report(checked: list[Any], as_json: bool) -> None:
         for each in checked:
             for problem in each.problems:
                 print(f"{each.repository}: {problem.what}: {problem.where}: {problem.detail}")
+            if each.derived:
+                print(f"{each.repository}: wrote the rows of {each.derived} commits anew")
             if each.marked:
                 print(f"{each.repository}: marked {each.marked} objects as missing; push again to heal")
         counted = sum(each.records + each.blobs for each in checked)
@@ -69,5 +71,5 @@ def report(checked: list[Any], as_json: bool) -> None:
         raise CorruptStore(
             "corrupt-object",
             f"{problems} problems",
-            hint="`musehub fsck --mark-missing`, then push again from a repository that has everything",
+            hint="`musehub fsck --repair`, then push again from a repository that has everything",
         )

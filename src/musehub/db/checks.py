@@ -177,6 +177,14 @@ async def remove_broken_records(
         await insert_missing(conn, repository_id, [(kind, object_id)], now, position)
 
 
+async def delete_commit_rows(conn: AsyncConnection, repository_id: int, ids: Sequence[bytes]) -> None:
+    """Take away what tables say about commits and their parents; records stay."""
+    for table, column in ((commits, commits.c.id), (commit_parents, commit_parents.c.commit_id)):
+        wanted = ids_relation(conn, ids)
+        these = column.in_(sa.select(wanted.c.id))
+        await conn.execute(table.delete().where(table.c.repository_id == repository_id, these))
+
+
 async def insert_missing(
     conn: AsyncConnection,
     repository_id: int,

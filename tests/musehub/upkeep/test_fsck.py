@@ -19,7 +19,7 @@ from muse.remote.clone import clone
 from muse.remote.push import Pushed, push
 from muse.remote.selection import select_refs
 from muse.store.repository import Repository
-from musehub.db.tables import blobs, commits, packs, records, repositories
+from musehub.db.tables import blobs, commit_parents, commits, packs, records, repositories
 from musehub.settings import Settings
 
 
@@ -54,6 +54,14 @@ class Scene:
                     await conn.execute(statement)
 
         self.upkeep.call(run())
+
+    def rows(self, *tables: sa.Table) -> list[set[tuple[object, ...]]]:
+        async def run() -> list[set[tuple[object, ...]]]:
+            async with self.upkeep.database.read("look") as conn:
+                return [{tuple(row) for row in await conn.execute(sa.select(table))} for table in tables]
+
+        found: list[set[tuple[object, ...]]] = self.upkeep.call(run())
+        return found
 
 
 @pytest.fixture
@@ -103,7 +111,7 @@ def test_a_push_brings_back_a_pack_that_the_store_lost(
     assert problem.what == what
     # Without marking, the hub believes that it has everything.
     assert scene.push().receipt.up_to_date
-    upkeep.fsck(deep=True, mark_missing=True)
+    upkeep.fsck(deep=True, repair=True)
     assert {problem.what for problem in upkeep.fsck(deep=True)} == {"object-missing"}
 
     scene.push()
@@ -115,7 +123,7 @@ def test_a_push_brings_back_a_pack_that_the_store_lost(
 
 def test_a_push_of_something_else_brings_back_what_is_missing_too(scene: Scene) -> None:
     remove(scene, scene.upkeep.pack_keys("songs")[0])
-    scene.upkeep.fsck(mark_missing=True)
+    scene.upkeep.fsck(repair=True)
     commit_files(scene.repository, {"new": b"new"})
     scene.push()
     assert scene.upkeep.fsck(deep=True) == []
@@ -124,7 +132,7 @@ def test_a_push_of_something_else_brings_back_what_is_missing_too(scene: Scene) 
 
 def test_a_client_that_has_nothing_of_it_is_not_kept_from_pushing(scene: Scene, tmp_path: Path) -> None:
     remove(scene, scene.upkeep.pack_keys("songs")[0])
-    scene.upkeep.fsck(mark_missing=True)
+    scene.upkeep.fsck(repair=True)
     other = make_repository(tmp_path / "other", scene.url)
     commit_files(other, {"unrelated": b"1"}, branch="other")
     with other, scene.upkeep.client(scene.user) as client:
@@ -145,7 +153,7 @@ def test_a_push_brings_back_records_that_cannot_be_read(scene: Scene, kind: Kind
     assert {problem.what for problem in problems} >= {"object-damaged"}
     with pytest.raises(MuseError):
         scene.check_clone()
-    scene.upkeep.fsck(mark_missing=True)
+    scene.upkeep.fsck(repair=True)
     scene.push()
     assert scene.upkeep.fsck(deep=True) == []
     scene.check_clone()
@@ -162,6 +170,43 @@ def test_every_other_damage_is_named(scene: Scene) -> None:
     assert set(found) == {"totals-wrong", "commit-row-wrong", "object-missing"}
     scene.execute(records.delete().where(records.c.kind == int(Kind.COMMIT)))
     assert "ref-broken" in {problem.what for problem in scene.upkeep.fsck()}
+
+
+@pytest.mark.parametrize("damage", ["text", "generation", "row gone", "edge gone", "stray"])
+def test_rows_of_commits_are_derived_again(scene: Scene, damage: str) -> None:
+    commit_files(scene.repository, {"dir/d": b"d"})
+    scene.push()
+    repository_id = scene.upkeep.repository("songs").id
+    second = commits.c.generation == 2
+    wrong = {
+        "text": [commits.update().where(second).values(summary="other", agent_name="nobody")],
+        # Its child's rows fit the wrong number, and are wrong all the same once it is right.
+        "generation": [
+            commits.update().where(commits.c.generation > 1).values(generation=commits.c.generation + 5),
+            commit_parents.update()
+            .where(commit_parents.c.parent_generation > 1)
+            .values(parent_generation=commit_parents.c.parent_generation + 5),
+        ],
+        "row gone": [commits.delete().where(second)],
+        "edge gone": [commit_parents.delete()],
+        "stray": [
+            commit_parents.insert().values(
+                repository_id=repository_id,
+                commit_id=b"x" * 32,
+                position=0,
+                parent_id=b"y" * 32,
+                parent_generation=1,
+            )
+        ],
+    }
+    before = scene.rows(commits, commit_parents)
+    scene.execute(*wrong[damage])
+    assert {problem.what for problem in scene.upkeep.fsck(repair=True)} == {"commit-row-wrong"}
+    assert scene.rows(commits, commit_parents) == before
+    assert scene.upkeep.fsck(deep=True) == []
+    commit_files(scene.repository, {"e": b"e"})
+    scene.push()
+    scene.check_clone()
 
 
 def test_a_database_that_lost_what_the_store_has_adopts_it(scene: Scene) -> None:
@@ -182,7 +227,7 @@ def test_a_database_that_lost_what_the_store_has_adopts_it(scene: Scene) -> None
         sa.text("DELETE FROM packs WHERE id = (SELECT max(id) FROM packs)"),
         sa.text("DELETE FROM pushes"),
     )
-    scene.upkeep.fsck(mark_missing=True)  # the totals
+    scene.upkeep.fsck(repair=True)  # the totals
     assert scene.upkeep.fsck(deep=True) == []
 
     pushed = scene.push()
@@ -200,7 +245,7 @@ def test_on_s3(upkeep_on_s3: Upkeep, tmp_path: Path) -> None:
     (key,) = upkeep_on_s3.keys()
     remove(scene, key)
     assert [problem.what for problem in upkeep_on_s3.fsck()] == ["pack-missing"]
-    upkeep_on_s3.fsck(mark_missing=True)
+    upkeep_on_s3.fsck(repair=True)
     scene.push()
     assert upkeep_on_s3.fsck(deep=True) == []
     scene.check_clone()
