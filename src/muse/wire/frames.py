@@ -91,14 +91,17 @@ class RecordBatch:
 
     def __init__(self, frame_type: bytes) -> None:
         self._type = frame_type
-        self._parts: list[bytes] = []
+        self._parts: list[bytes | memoryview] = []
         self._size = 0
 
     def add(self, record: Record) -> bytes | None:
         """Add a record; returns a finished frame when the batch is full."""
-        part = encode_record(record)
-        self._parts.append(part)
-        self._size += len(part)
+        return self.add_encoded(encode_record(record))
+
+    def add_encoded(self, records: bytes | memoryview) -> bytes | None:
+        """Add whole records that stand side by side; returns a finished frame when the batch is full."""
+        self._parts.append(records)
+        self._size += len(records)
         return self.flush() if self._size >= BATCH_BYTES else None
 
     def flush(self) -> bytes | None:
