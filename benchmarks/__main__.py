@@ -1,101 +1,163 @@
-"""`python -m benchmarks L SEED`: measure histories, ours beside Git, and print ratios.
+"""Measure the product beside Git, Git LFS, `cp` and presigned PUTs; print which goals are met.
 
-Each scenario runs alternately for both systems, `--repeat` times; the table gives medians. Ratios of one run
-mean something, seconds across runs do not.
+Ratios of one run mean something; seconds compare within a run only.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import statistics
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from benchmarks import git_peer, ours
+from benchmarks import document as documents
+from benchmarks import git_peer, plans, report
+from benchmarks.charts import write_charts
+from benchmarks.growth import measure_growth
 from benchmarks.histories import HISTORIES
-from benchmarks.scenarios import Row, build_both, measure_git, measure_import, measure_muse
+from benchmarks.measure import Row
+from benchmarks.scenarios import measure_build, measure_history, measure_source, measure_status
+from benchmarks.servers import embedded, on_servers
 
-SCENARIOS = ("import", "first push", "nothing new", "one more commit", "clone")
-
-
-def measure(names: list[str], repeat: int, *, loose: bool, folder: Path) -> Iterator[Row]:
-    git_root = folder / "git-root"
-    git_root.mkdir()
-    with ours.serve(folder / "hub") as hub, git_peer.smart_http(git_root) as git_address:
-        for name in names:
-            history = HISTORIES[name]
-            here = folder / name
-            here.mkdir()
-            print(f"{name}: {history.about}", file=sys.stderr, flush=True)
-            yield from build_both(history, here)
-            yield from measure_import(history, here, hub)
-            for number in range(repeat):
-                label = f"{name}-{number}".lower()
-                yield from measure_muse(history, here, hub, label)
-                yield from measure_git(history, here, git_root, git_address, label, loose=False)
-                if loose:
-                    yield from measure_git(history, here, git_root, git_address, f"{label}-loose", loose=True)
+MEMORY = Path("/dev/shm")
+MEMORY_NEEDED_BYTES = 12 << 30
+"""XL needs most: sources, hub, Git's server and clones, two rounds of each."""
 
 
-COLUMNS = "{:<8}{:<18}{:>9}{:>9}{:>7}{:>9}{:>7}{:>10}{:>13}{:>6}{:>12}{:>9}"
+class Run:
+    """One run: parts, each in a fresh folder; a part that fails is noted and the others go on."""
+
+    def __init__(self, place: Path, *, memory_backed: bool) -> None:
+        self.rows: list[Row] = []
+        self.failures: list[str] = []
+        self._place = place
+        self._memory_backed = memory_backed
+        self._number = 0
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[tuple[Path, ExitStack]]:
+        """A folder, and a stack for servers that end with this part."""
+        started = time.monotonic()
+        self._number += 1
+        folder = self._place / str(self._number)
+        folder.mkdir(mode=0o755)
+        try:
+            with ExitStack() as stack:
+                yield folder, stack
+        except (subprocess.CalledProcessError, OSError, RuntimeError, KeyError, AssertionError) as error:
+            said = str(getattr(error, "output", "") or "")
+            self.failures.append(f"{name}: {type(error).__name__}")
+            print(f"{name} failed: {error!r}\n{said[:2000]}", file=sys.stderr)
+        print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+        if self._memory_backed:
+            shutil.rmtree(folder, ignore_errors=True)  # on a disk, that would slow down what comes next
 
 
-def print_table(rows: list[Row]) -> None:
-    """Print medians and ratios; figures without a peer or a count are dashes."""
-    heads = ("history", "scenario", "muse s", "git s", "ratio", "loose s", "ratio")
-    print(COLUMNS.format(*heads, "requests", "bytes", "SQL", "client MiB", "hub MiB"))
-    for history in dict.fromkeys(row.history for row in rows):
-        for scenario in SCENARIOS:
-            some = [row for row in rows if (row.history, row.scenario) == (history, scenario)]
-            walls: dict[str, list[float]] = {}
-            for row in some:
-                walls.setdefault(row.system, []).append(row.wall_s)
-            mine = statistics.median(walls["muse"])
-            cells = [f"{mine:.3f}"]
-            for system in ("git, packed", "git, loose"):
-                if system in walls:
-                    peer = statistics.median(walls[system])
-                    cells += [f"{peer:.3f}", f"{mine / peer:.2f}"]
-                else:
-                    cells += ["-", "-"]
-            details = next(row.details for row in some if row.system == "muse")
-            cells += [
-                str(details["requests"] or "-"),
-                f"{details['bytes'] or 0:,}",
-                str(details["statements"] or "-"),
-                str(details["client_peak_mib"]),
-                str(details["hub_peak_mib"]),
-            ]
-            print(COLUMNS.format(history, scenario, *cells))
+def measure(plan: plans.Plan, run: Run, source: Path | None) -> None:
+    for name, commits in plan.builds.items():
+        with run.part(f"build {name}") as (folder, _):
+            run.rows.extend(measure_build(HISTORIES[name], folder, commits))
+    if plan.status:
+        with run.part("status") as (folder, stack):
+            home = stack.enter_context(embedded(folder / "hub"))
+            run.rows.extend(measure_status(folder, home, plan.status))
+    if plan.source and source is not None:
+        with run.part("real history") as (folder, stack):
+            home = stack.enter_context(embedded(folder / "hub"))
+            run.rows.extend(measure_source(source, folder, home, plan.source))
+    for name, rounds in plan.embedded.items():
+        with run.part(name) as (folder, stack):
+            home = stack.enter_context(embedded(folder / "hub"))
+            server = stack.enter_context(git_peer.serve(folder / "git-root"))
+            loose = plan.loose.get(name, 0)
+            run.rows.extend(measure_history(HISTORIES[name], folder, home, server, rounds, loose))
+    for name, rounds in plan.servers.items():
+        with run.part(f"{name} on servers") as (folder, stack):
+            home = stack.enter_context(on_servers(folder / "servers"))
+            run.rows.extend(measure_history(HISTORIES[name], folder, home, None, rounds, 0))
+    for largest, make in ((plan.growth, embedded), (plan.growth_on_servers, on_servers)):
+        if largest:
+            with run.part(f"growth {make.__name__}") as (folder, stack):
+                home = stack.enter_context(make(folder / "servers"))
+                run.rows.extend(measure_growth(folder, home, largest))
+
+
+def choose_place(wanted: Path | None) -> tuple[Path, bool]:
+    """The folder given, or memory if there is enough of it, or the disk; and whether it is memory."""
+    usable = MEMORY.is_dir() and os.access(MEMORY, os.W_OK)
+    if wanted is None and usable and shutil.disk_usage(MEMORY).free >= MEMORY_NEEDED_BYTES:
+        wanted = MEMORY
+    place = Path(tempfile.mkdtemp(prefix="muse-bench-", dir=wanted))
+    place.chmod(0o755)  # PostgreSQL runs as somebody else and has its socket in it
+    return place, MEMORY in place.resolve().parents
+
+
+def choose_plan(options: argparse.Namespace) -> plans.Plan:
+    if not options.histories:
+        return plans.FULL if options.full else plans.QUICK
+    rounds = dict.fromkeys(options.histories, options.repeat)
+    command = f"python -m benchmarks {' '.join(options.histories)} --repeat {options.repeat}"
+    if options.on_servers:
+        return plans.Plan(f"{command} --on-servers", servers=rounds)
+    return plans.Plan(command, embedded=rounds, loose=rounds if options.loose else {})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("histories", nargs="*", default=["S", "M", "L", "SEED"], choices=[[], *HISTORIES])
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--loose", action="store_true", help="also Git with loose objects")
-    parser.add_argument("--folder", type=Path, help="where to work (default: a temporary folder)")
+    parser.add_argument(
+        "histories", nargs="*", metavar="HISTORY", help=f"only these of {', '.join(HISTORIES)}"
+    )
+    parser.add_argument("--full", action="store_true", help="more rounds, and growth to a million objects")
+    parser.add_argument("--repeat", type=int, default=3, help="rounds of the histories named (3)")
+    parser.add_argument("--loose", action="store_true", help="the histories named also beside loose objects")
+    parser.add_argument("--on-servers", action="store_true", help="the histories named on PostgreSQL and S3")
+    parser.add_argument("--git", type=Path, default=documents.ROOT, help="a real history (this repository)")
+    parser.add_argument(
+        "--folder", type=Path, help="where to work (default: memory, else a temporary folder)"
+    )
     parser.add_argument("--json", type=Path, help="write every measurement here")
+    parser.add_argument("--charts", type=Path, help="write charts as SVG into this folder")
+    parser.add_argument("--write", type=Path, help="write the report between the markers of this document")
+    parser.add_argument(
+        "--from", type=Path, nargs="+", dest="sources", help="measure nothing, report these JSON files"
+    )
     options = parser.parse_args()
-    names = options.histories or ["S", "M", "L", "SEED"]
-    with tempfile.TemporaryDirectory(prefix="muse-bench-", dir=options.folder) as folder:
-        rows = list(measure(names, options.repeat, loose=options.loose, folder=Path(folder)))
-    print_table(rows)
-    if options.json:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-        document = {
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "commit": commit.stdout.strip(),
-            "machine": f"{platform.machine()}, Python {platform.python_version()}",
-            "rows": [row._asdict() for row in rows],
-        }
-        options.json.write_text(json.dumps(document, indent=1))
+    unknown = [name for name in options.histories if name not in HISTORIES]
+    if unknown:
+        parser.error(f"no such history: {', '.join(unknown)}")
+    if options.sources:
+        document = documents.merge(documents.read(path) for path in options.sources)
+    else:
+        place, memory_backed = choose_place(options.folder)
+        plan = choose_plan(options)
+        document = documents.describe(plan.command, memory_backed=memory_backed)
+        source = options.git if (options.git / ".git").exists() or (options.git / "HEAD").exists() else None
+        run = Run(place, memory_backed=memory_backed)
+        started = time.monotonic()
+        try:
+            measure(plan, run, source)
+        finally:
+            document |= {
+                "rows": run.rows,
+                "failures": run.failures,
+                "seconds": round(time.monotonic() - started),
+            }
+            if options.json:
+                documents.write(document, options.json)
+            shutil.rmtree(place, ignore_errors=True)
+    if options.charts:
+        write_charts(document["rows"], options.charts)
+    text = report.format_report(document)
+    print(text)
+    if options.write:
+        charts = os.path.relpath(options.charts, options.write.parent) if options.charts else None
+        report.write_section(options.write, report.format_report(document, charts))
 
 
 if __name__ == "__main__":

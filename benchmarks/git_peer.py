@@ -1,16 +1,19 @@
-"""Git as the peer: histories through fast-import, and smart HTTP from `git http-backend` on loopback."""
+"""Git as the peer: histories through fast-import or commit by commit, and smart HTTP on loopback."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
-import threading
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from benchmarks.histories import Step
+from benchmarks.measure import Cost, Watch, run
 
 ENVIRONMENT = {
     "PATH": os.environ["PATH"],
@@ -21,12 +24,16 @@ ENVIRONMENT = {
     "GIT_AUTHOR_EMAIL": "bench@example.org",
     "GIT_COMMITTER_NAME": "bench",
     "GIT_COMMITTER_EMAIL": "bench@example.org",
+    # Git's own clean-up would run on beside whatever is measured next.
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "gc.auto",
+    "GIT_CONFIG_VALUE_0": "0",
 }
 
 
 def git(*arguments: str | Path, cwd: Path, stdin: bytes | None = None) -> bytes:
     return subprocess.run(
-        ["git", *map(os.fspath, arguments)],
+        ["git", *map(str, arguments)],
         cwd=cwd,
         env=ENVIRONMENT,
         input=stdin,
@@ -35,12 +42,15 @@ def git(*arguments: str | Path, cwd: Path, stdin: bytes | None = None) -> bytes:
     ).stdout
 
 
-def fast_import(steps: Iterator[Step], directory: Path) -> None:
+def fast_import(steps: Iterable[Step], directory: Path) -> None:
     """Write a history into a new bare repository, commit by commit, as one pack."""
     directory.mkdir(parents=True)
     git("init", "-q", "--bare", "-b", "main", ".", cwd=directory)
     with subprocess.Popen(
-        ["git", "fast-import", "--quiet"], cwd=directory, env=ENVIRONMENT, stdin=subprocess.PIPE
+        ["git", "-c", "fastimport.unpackLimit=1", "fast-import", "--quiet"],
+        cwd=directory,
+        env=ENVIRONMENT,
+        stdin=subprocess.PIPE,
     ) as process:
         out = process.stdin
         assert out is not None
@@ -58,98 +68,96 @@ def fast_import(steps: Iterator[Step], directory: Path) -> None:
         raise RuntimeError("git fast-import failed")
 
 
-class _Backend(BaseHTTPRequestHandler):
-    """One request, one `git http-backend`; bodies are streamed both ways."""
+def build(steps: Iterable[Step], directory: Path) -> float:
+    """`git add -A && git commit` for every step; returns the seconds in Git alone, without writing files."""
+    directory.mkdir(parents=True)
+    git("init", "-q", "-b", "main", ".", cwd=directory)
+    seconds = 0.0
+    for step in steps:
+        for path, content in step.files.items():
+            (directory / path).parent.mkdir(parents=True, exist_ok=True)
+            (directory / path).write_bytes(content)
+        started = time.perf_counter()
+        git("add", "-A", cwd=directory)
+        git("commit", "-q", "-m", step.message, cwd=directory)
+        seconds += time.perf_counter() - started
+    return seconds
 
-    protocol_version = "HTTP/1.1"
-    root: Path
 
-    def do_GET(self) -> None:
-        self._serve()
+class Server:
+    """Smart HTTP for the repositories below `root`, in a process of its own."""
 
-    def do_POST(self) -> None:
-        self._serve()
+    def __init__(self, root: Path, address: str, pid: int) -> None:
+        self.root = root
+        self.address = address
+        self.pid = pid
 
-    def log_message(self, *args: object) -> None:
-        pass
-
-    def _serve(self) -> None:
-        path, _, query = self.path.partition("?")
-        environment = {
-            **ENVIRONMENT,
-            "GIT_PROJECT_ROOT": str(self.root),
-            "GIT_HTTP_EXPORT_ALL": "1",
-            "REMOTE_USER": "bench",
-            "REMOTE_ADDR": "127.0.0.1",
-            "REQUEST_METHOD": self.command,
-            "PATH_INFO": path,
-            "QUERY_STRING": query,
-            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
-        }
-        if "Content-Length" in self.headers:
-            environment["CONTENT_LENGTH"] = self.headers["Content-Length"]
-        with subprocess.Popen(
-            ["git", "http-backend"], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        ) as backend:
-            assert backend.stdin is not None
-            assert backend.stdout is not None
-            feeder = threading.Thread(target=self._feed, args=(backend.stdin,))
-            feeder.start()
-            status, headers = 200, []
-            while line := backend.stdout.readline().strip():
-                name, _, value = line.decode().partition(": ")
-                if name == "Status":
-                    status = int(value.split()[0])
-                else:
-                    headers.append((name, value))
-            self.send_response(status)
-            for name, value in headers:
-                self.send_header(name, value)
-            self.send_header("Transfer-Encoding", "chunked")
-            self.end_headers()
-            while data := backend.stdout.read1(1 << 18):
-                self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
-            self.wfile.write(b"0\r\n\r\n")
-            feeder.join()
-
-    def _feed(self, sink: object) -> None:
-        for data in self._body():
-            sink.write(data)  # type: ignore[attr-defined]
-        sink.close()  # type: ignore[attr-defined]
-
-    def _body(self) -> Iterator[bytes]:
-        if self.headers.get("Transfer-Encoding") == "chunked":
-            while size := int(self.rfile.readline(), 16):
-                yield self.rfile.read(size)
-                self.rfile.readline()
-            self.rfile.readline()
-            return
-        left = int(self.headers.get("Content-Length", 0))
-        while left:
-            data = self.rfile.read1(min(left, 1 << 18))
-            left -= len(data)
-            yield data
+    def make_empty(self, name: str) -> str:
+        """Make an empty repository that accepts pushes; returns its address."""
+        git("init", "-q", "--bare", "-b", "main", f"{name}.git", cwd=self.root)
+        git("config", "http.receivepack", "true", cwd=self.root / f"{name}.git")
+        git("config", "http.uploadpack", "true", cwd=self.root / f"{name}.git")
+        return f"{self.address}/{name}.git"
 
 
 @contextmanager
-def smart_http(root: Path) -> Iterator[str]:
-    """Serve the repositories below `root`; yields the address."""
-    handler = type("Backend", (_Backend,), {"root": root})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def serve(root: Path) -> Iterator[Server]:
+    root.mkdir(parents=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.git_server", str(root)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield Server(root, process.stdout.readline().strip(), process.pid)
+        finally:
+            process.terminate()
 
 
-def serve_empty(root: Path, name: str) -> None:
-    """Make an empty repository that accepts pushes."""
-    git("init", "-q", "--bare", "-b", "main", name, cwd=root)
-    git("config", "http.receivepack", "true", cwd=root / name)
-    git("config", "http.uploadpack", "true", cwd=root / name)
+class GitSide:
+    """A history in Git; `loose` unpacks it first, as one lies that was just committed."""
+
+    def __init__(self, made: Path, folder: Path, server: Server, *, loose: bool) -> None:
+        self.system = "git, loose" if loose else "git, packed"
+        self._folder = folder
+        self._server = server
+        self._source = folder / f"source-{'loose' if loose else 'packed'}"
+        self._name = ""
+        self._url = ""
+        git("clone", "-q", "--bare", "--no-hardlinks", made, self._source, cwd=folder)
+        if loose:
+            packs = self._source / "objects" / "pack"
+            moved = next(packs.glob("*.pack")).rename(folder / "loose.pack")
+            shutil.rmtree(packs)
+            with moved.open("rb") as pack:
+                command = ["git", "unpack-objects", "-q"]
+                subprocess.run(command, cwd=self._source, env=ENVIRONMENT, stdin=pack, check=True)
+
+    def begin(self, name: str) -> None:
+        """The next push goes to a new, empty repository."""
+        self._name = f"{name}-{self._source.name}"
+        self._url = self._server.make_empty(self._name)
+
+    def measure(self, scenario: str) -> tuple[Cost, dict[str, Any]]:
+        if scenario == "one more commit":
+            self._commit_one_more()
+        watch = Watch(self._server.pid)
+        if scenario == "clone":
+            arguments = ["clone", "-q", self._url, str(self._folder / f"clone-{self._name}")]
+        else:
+            arguments = ["push", "-q", self._url, "main"]
+        cost = run("git", *arguments, cwd=self._source, env=ENVIRONMENT)
+        return cost, {"client_cpu_s": round(cost.cpu_s, 3), **watch.read()}
+
+    def _commit_one_more(self) -> None:
+        def ask(*arguments: str, stdin: bytes | None = None) -> str:
+            return git(*arguments, cwd=self._source, stdin=stdin).decode().strip()
+
+        blob = ask("hash-object", "-w", "--stdin", stdin=self._name.encode())
+        listing = git("ls-tree", "main", cwd=self._source)
+        tree = ask("mktree", stdin=listing + f"100644 blob {blob}\tmore-{self._name}.txt\n".encode())
+        commit = ask("commit-tree", tree, "-p", "main", "-m", "one more")
+        ask("update-ref", "refs/heads/main", commit)

@@ -17,11 +17,15 @@ class Step(NamedTuple):
 
 
 class History(NamedTuple):
-    """A named history; `steps` makes it afresh, commit by commit, from its seed."""
+    """A named history; `steps` makes it afresh, commit by commit, from its seed.
+
+    `first` steps, by default all, make the first push; each one after them is pushed for itself.
+    """
 
     name: str
     about: str
     steps: Callable[[], Iterator[Step]]
+    first: int | None = None
 
 
 def _text(rng: Random, size: int) -> bytes:
@@ -80,6 +84,19 @@ def _seed() -> Iterator[Step]:
         yield Step(f"commit {number}", files)
 
 
+def _chain() -> Iterator[Step]:
+    """992 commits with 4,142 versions of small files, all random."""
+    rng = Random(992)
+    written = 0
+    for number in range(992):
+        files = {}
+        while written < 4142 * (number + 1) // 992:
+            path = f"part-{written % 17}/item-{rng.randrange(700)}-{written % 50}"
+            files[path] = rng.randbytes(rng.randrange(200, 4000))
+            written += 1
+        yield Step(f"commit {number}", files)
+
+
 def _flat() -> Iterator[Step]:
     """100,000 small files in one folder, then 10 commits that change 10 of them each."""
     rng = Random(100_000)
@@ -117,7 +134,8 @@ HISTORIES = {
         History("L", "500 × 50 × 4 KB", _grid(500, 50, 4096)),
         History("XL", "1000 × 100 × 8 KB", _grid(1000, 100, 8192)),
         History("SEED", "988 commits, 8,791 blobs, 238 MB, 60 % incompressible", _seed),
-        History("FLAT", "100,000 files in one folder, then 10 × 10 changed", _flat),
-        History("BIG", "3 × 300 MB random, then 1 KB inserted", _big),
+        History("CHAIN", "992 commits, 4,142 small random blobs", _chain),
+        History("FLAT", "100,000 files in one folder, then 10 × 10 changed", _flat, first=1),
+        History("BIG", "3 × 300 MB random, then 1 KB inserted", _big, first=3),
     )
 }

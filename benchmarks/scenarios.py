@@ -1,153 +1,212 @@
-"""What is measured of one history: build, push, push again, one more commit, clone; ours beside Git."""
+"""What is measured: build, first push, nothing new, one more commit, clone, changes, import, status.
+
+Ours and the peers take turns within every round, and another one begins in each.
+"""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
+import itertools
+import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
-from benchmarks import git_peer, ours
-from benchmarks.histories import History, Step
-from benchmarks.measure import Cost, process_cost, run
+from benchmarks import copies, git_peer, ours
+from benchmarks.histories import History
+from benchmarks.measure import Cost, Row, run
+from benchmarks.servers import Home
+
+STEPS = ("first push", "nothing new", "one more commit", "clone")
+STATUS_FILES = 10_000
 
 
-class Row(NamedTuple):
-    """One measurement: seconds on the wall, and what else is known about it."""
+class Side(Protocol):
+    """One system that holds a history and does each scenario with it."""
 
-    history: str
-    scenario: str
     system: str
-    wall_s: float
-    details: dict[str, Any]
+
+    def begin(self, name: str) -> None:
+        """The next push goes to a new, empty place of this name."""
+
+    def measure(self, scenario: str) -> tuple[Cost, dict[str, Any]]: ...
 
 
-def _details(
-    cost: Cost, hub: ours.Hub, before: tuple[float, float], document: dict[str, Any]
-) -> dict[str, Any]:
-    cpu_s, peak_mib = process_cost(hub.pid)
+class MuseSide:
+    """A history in `work`, pushed to a hub."""
+
+    system = "muse"
+
+    def __init__(self, work: Path, home: Home) -> None:
+        self._work = work
+        self._home = home
+        self._name = ""
+
+    def begin(self, name: str) -> None:
+        self._name = name
+        self._home.hub.muse("remote", "add", name, self._url, cwd=self._work)
+
+    @property
+    def _url(self) -> str:
+        return f"{self._home.hub.address}/bench/{self._name}"
+
+    def measure(self, scenario: str) -> tuple[Cost, dict[str, Any]]:
+        if scenario == "one more commit":
+            ours.commit_files(self._work, {f"more-{self._name}.txt": self._name.encode()})
+        arguments = ["push", self._name, "main", "--timings"]
+        if scenario == "clone":
+            arguments = ["clone", self._url, str(self._work.with_name(f"clone-{self._name}")), "--timings"]
+        return measure_muse(self._home, *arguments, cwd=self._work)
+
+
+def measure_muse(home: Home, *arguments: str | Path, cwd: Path) -> tuple[Cost, dict[str, Any]]:
+    """Run a `muse` command and say what it cost it and the hub."""
+    watch = home.watch()
+    cost, document = home.hub.muse(*arguments, cwd=cwd)
     timeline = document.get("timeline") or {}
     uploads = timeline.get("uploads") or {}
-    fetch = document.get("fetch", {})
-    return {
+    told = document.get("fetch", document)
+    details = {
         "client_cpu_s": round(cost.cpu_s, 3),
         "client_peak_mib": round(cost.peak_mib),
-        "hub_cpu_s": round(cpu_s - before[0], 3),
-        "hub_peak_mib": round(peak_mib),
-        "requests": document.get("requests", fetch.get("requests")),
-        "bytes": document.get("bytes_sent", fetch.get("bytes_received")),
-        "objects": document.get("objects", fetch.get("objects")),
-        "statements": timeline.get("statements"),
-        "upload_statements": uploads.get("statements"),
-        "finalise_s": timeline.get("finalise_transaction_s"),
-        "longest_transaction_s": timeline.get("longest_transaction_s"),
+        **watch.read(),
+        "requests": told.get("requests"),
+        "bytes": told.get("bytes_sent", told.get("bytes_received")),
+        "objects": told.get("objects"),
+        "phases": told.get("phases"),
     }
+    if timeline:
+        longest = (timeline.get("longest_transaction_s"), uploads.get("longest_transaction_s"))
+        details |= {
+            "statements": timeline["statements"] + uploads.get("statements", 0),
+            "store_calls": timeline["store_calls"] + uploads.get("store_calls", 0),
+            "finalise_ms": _milliseconds(timeline.get("finalise_transaction_s")),
+            "longest_transaction_ms": _milliseconds(max(s or 0.0 for s in longest)),
+            "stream_phases": timeline["phases"],
+            "upload_phases": uploads.get("phases"),
+        }
+    return cost, details
 
 
-def build_both(history: History, folder: Path) -> Iterator[Row]:
-    """Make the history for both systems in `folder`; ours commit by commit, Git's with fast-import."""
-    seconds = ours.build(history.steps(), folder / "muse")
-    yield Row(history.name, "build", "muse", seconds, {})
-    git_peer.fast_import(history.steps(), folder / "git")
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 1)
 
 
-def measure_import(history: History, folder: Path, hub: ours.Hub) -> Iterator[Row]:
-    """`muse git import` of Git's history, beside `git fast-export | git fast-import`."""
-    target = folder / "imported"
-    hub.muse("init", target, cwd=folder)
-    before = process_cost(hub.pid)
-    cost, document = hub.muse("git", "import", folder / "git", cwd=target)
-    yield Row(history.name, "import", "muse", cost.wall_s, _details(cost, hub, before, document))
-    copy = folder / "fast-imported"
-    copy.mkdir()
-    git_peer.git("init", "-q", "--bare", ".", cwd=copy)
-    pipe = 'git -C "$1" fast-export --all | git fast-import --quiet'
-    cost = run("sh", "-c", pipe, "sh", folder / "git", cwd=copy, env=git_peer.ENVIRONMENT)
-    yield Row(history.name, "import", "git, packed", cost.wall_s, {})
-
-
-def measure_muse(history: History, folder: Path, hub: ours.Hub, name: str) -> Iterator[Row]:
-    """Push, push again, push one more commit, and clone, as whole processes."""
-    work = folder / "muse"
-    remote = f"r{name}"
-    hub.muse("remote", "add", remote, f"{hub.address}/bench/{name}", cwd=work)
-
-    def step(scenario: str, *arguments: str | Path, cwd: Path) -> Row:
-        before = process_cost(hub.pid)
-        cost, document = hub.muse(*arguments, cwd=cwd)
-        return Row(history.name, scenario, "muse", cost.wall_s, _details(cost, hub, before, document))
-
-    yield step("first push", "push", remote, "main", cwd=work)
-    yield step("nothing new", "push", remote, "main", cwd=work)
-    _commit_one_more(work, name)
-    yield step("one more commit", "push", remote, "main", cwd=work)
-    yield step("clone", "clone", f"{hub.address}/bench/{name}", folder / f"clone-{name}", cwd=folder)
-
-
-def _commit_one_more(work: Path, name: str) -> None:
-    """Commit one new file on top of main with the library: the work tree is not checked out here."""
-    from muse.history.edit import edit_tree
-    from muse.objects.commit import Commit, Person, encode_commit
-    from muse.objects.ids import Kind
-    from muse.objects.tree import FILE, Entry
-    from muse.store.repository import Repository
-
-    content = f"one more for {name}\n".encode()
-    with Repository.open(work) as repository, repository.transaction("one more") as transaction:
-        head = repository.refs.get("heads/main").target
-        blob = transaction.put(Kind.BLOB, content)
-        changes = {f"more-{name}.txt": Entry("", FILE, blob, len(content))}
-        root = edit_tree(transaction.load, repository.graph(head).tree, changes, transaction.put).id
-        who = Person("bench", "bench@example.org", 1_800_000_000, 0)
-        commit = Commit(root, (head,), who, who, "one more")
-        transaction.set_ref("heads/main", transaction.put(Kind.COMMIT, encode_commit(commit), head), head)
-
-
-def measure_git(
-    history: History, folder: Path, root: Path, address: str, name: str, *, loose: bool
+def measure_history(
+    history: History,
+    folder: Path,
+    home: Home,
+    git_server: git_peer.Server | None,
+    rounds: int,
+    loose_rounds: int,
 ) -> Iterator[Row]:
-    """The same with Git over smart HTTP; `loose` unpacks the history first, as a fresh one lies."""
-    system = "git, loose" if loose else "git, packed"
-    source = folder / f"source-{name}"
-    git_peer.git("clone", "-q", "--bare", "--no-hardlinks", folder / "git", source, cwd=folder)
-    if loose:
-        pack = next((source / "objects" / "pack").glob("*.pack"))
-        moved = pack.rename(folder / f"{name}.pack")
-        shutil.rmtree(source / "objects" / "pack")
-        git_peer.git("unpack-objects", "-q", cwd=source, stdin=moved.read_bytes())
-        moved.unlink()
-    git_peer.serve_empty(root, f"{name}.git")
-    url = f"{address}/{name}.git"
+    """All scenarios of a history, beside Git packed and loose and bytes that are only copied."""
+    steps = history.steps()
+    # In memory, so that making it costs neither side anything.
+    first = list(itertools.islice(steps, history.first))
+    seconds = ours.build(first, folder / "work")
+    size = {"commits": len(first), "blobs": sum(len(step.files) for step in first)}
+    yield Row(history.name, "build all", "muse", home.name, 0, seconds, size)
+    mine = MuseSide(folder / "work", home)
+    sides: list[Side] = [mine]
+    large: copies.LfsSide | copies.CopySide | None = None
+    if history.name == "BIG":
+        large = copies.make_large_file_side(first, folder / "large")
+        sides.append(large)
+    elif git_server is not None:
+        git_peer.fast_import(first, folder / "git")
+        sides.append(git_peer.GitSide(folder / "git", folder, git_server, loose=False))
+        if loose_rounds:
+            sides.append(git_peer.GitSide(folder / "git", folder, git_server, loose=True))
+    first.clear()
+    for number in range(rounds):
+        taking_part = [side for side in sides if number < loose_rounds or side.system != "git, loose"]
+        for side in taking_part:
+            side.begin(f"{history.name.lower()}-{number}")
+        for scenario in STEPS:
+            if large is not None and scenario == "one more commit":
+                continue  # its change is one
+            for side in _rotate(taking_part, number):
+                cost, details = side.measure(scenario)
+                yield Row(history.name, scenario, side.system, home.name, number, cost.wall_s, details)
+                if (side, scenario) == (mine, "first push"):
+                    yield _move_bytes(history, folder / f"bytes-{number}", home, number, details["bytes"])
+    for number, step in enumerate(steps):
+        ours.commit_files(folder / "work", step.files)
+        if large is not None:
+            large.commit(step)
+        for side in (mine, *([large] if large is not None else [])):
+            cost, details = side.measure("change")
+            yield Row(history.name, "change", side.system, home.name, number, cost.wall_s, details)
 
-    def step(scenario: str, *arguments: str | Path) -> Row:
-        cost = run("git", *map(str, arguments), cwd=source, env=git_peer.ENVIRONMENT)
-        return Row(history.name, scenario, system, cost.wall_s, {"client_cpu_s": round(cost.cpu_s, 3)})
 
-    yield step("first push", "push", "-q", url, "main")
-    yield step("nothing new", "push", "-q", url, "main")
-    tree = git_peer.git("rev-parse", "main^{tree}", cwd=source).decode().strip()
-    blob = git_peer.git("hash-object", "-w", "--stdin", cwd=source, stdin=name.encode()).decode().strip()
-    listing = git_peer.git("ls-tree", tree, cwd=source) + f"100644 blob {blob}\tmore-{name}.txt\n".encode()
-    tree = git_peer.git("mktree", cwd=source, stdin=listing).decode().strip()
-    commit = git_peer.git("commit-tree", tree, "-p", "main", "-m", "one more", cwd=source).decode().strip()
-    git_peer.git("update-ref", "refs/heads/main", commit, cwd=source)
-    yield step("one more commit", "push", "-q", url, "main")
-    yield step("clone", "clone", "-q", url, folder / f"git-clone-{name}")
+def _rotate(sides: list[Side], number: int) -> list[Side]:
+    at = number % len(sides)
+    return sides[at:] + sides[:at]
 
 
-def build_git_commit_by_commit(steps: Callable[[], Iterator[Step]], directory: Path) -> float:
-    """`git add -A && git commit` for every step; returns the seconds in Git alone."""
-    import time
+def _move_bytes(history: History, folder: Path, home: Home, number: int, size_bytes: int) -> Row:
+    """What it takes to move as many bytes as ours has just sent, and do nothing else."""
+    if home.put_raw is not None:
+        seconds = home.put_raw(size_bytes)
+        return Row(history.name, "first push", "raw PUT", home.name, number, seconds, {"bytes": size_bytes})
+    cost = copies.copy_raw(folder, size_bytes)
+    return Row(history.name, "first push", "cp", home.name, number, cost.wall_s, {"bytes": size_bytes})
 
-    directory.mkdir(parents=True)
-    git_peer.git("init", "-q", "-b", "main", ".", cwd=directory)
-    seconds = 0.0
-    for step in steps():
-        for path, content in step.files.items():
-            (directory / path).parent.mkdir(parents=True, exist_ok=True)
-            (directory / path).write_bytes(content)
-        started = time.perf_counter()
-        git_peer.git("add", "-A", cwd=directory)
-        git_peer.git("commit", "-q", "-m", step.message, cwd=directory)
-        seconds += time.perf_counter() - started
-    return seconds
+
+def measure_build(history: History, folder: Path, commits: int) -> Iterator[Row]:
+    """The first commits of a history, one by one: with the library, and with `git add` and `git commit`."""
+    steps = list(itertools.islice(history.steps(), commits))
+    size = {"commits": len(steps)}
+    for system, build in (("muse", ours.build), ("git", git_peer.build)):
+        seconds = build(steps, folder / f"build-{system}")
+        yield Row(history.name, "build", system, "embedded", 0, seconds, size)
+
+
+def measure_source(source: Path, folder: Path, home: Home, rounds: int) -> Iterator[Row]:
+    """A real Git history: its import beside fast-import, and what a push of it sends beside Git's pack."""
+    bare = folder / "git"
+    git_peer.git("clone", "-q", "--bare", "--no-hardlinks", source.absolute(), bare, cwd=folder)
+    git_peer.git("repack", "-q", "-a", "-d", "-f", cwd=bare)
+    pack_bytes = sum(path.stat().st_size for path in (bare / "objects" / "pack").glob("*.pack"))
+    objects = int(git_peer.git("rev-list", "--all", "--objects", "--count", cwd=bare))
+    about = {"objects": objects}
+    for number in range(rounds):
+        work, copy = folder / f"imported-{number}", folder / f"fast-imported-{number}"
+        home.hub.muse("init", work, cwd=folder)
+        cost, details = measure_muse(home, "git", "import", bare, cwd=work)
+        yield Row("SOURCE", "import", "muse", home.name, number, cost.wall_s, details | about)
+        copy.mkdir()
+        git_peer.git("init", "-q", "--bare", ".", cwd=copy)
+        pipe = 'git -C "$1" fast-export --all | git fast-import --quiet'
+        cost = run("sh", "-c", pipe, "sh", bare, cwd=copy, env=git_peer.ENVIRONMENT)
+        yield Row("SOURCE", "import", "git, packed", home.name, number, cost.wall_s, about)
+        home.hub.muse("remote", "add", "hub", f"{home.hub.address}/bench/source-{number}", cwd=work)
+        cost, details = measure_muse(home, "push", "hub", "--all", "--tags", "--timings", cwd=work)
+        yield Row("SOURCE", "bytes of a push", "muse", home.name, number, cost.wall_s, details)
+        bytes_only = {"bytes": pack_bytes}
+        yield Row("SOURCE", "bytes of a push", "git, packed", home.name, number, 0.0, bytes_only)
+
+
+def measure_status(folder: Path, home: Home, rounds: int) -> Iterator[Row]:
+    """Status of clean work trees, each asked once before: the first one notes what it saw."""
+    for name in ("muse", "git"):
+        for number in range(STATUS_FILES):
+            group = folder / name / f"part-{number // 1000}" / f"group-{number // 100 % 10}"
+            path = group / f"file-{number}.txt"
+            group.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"file %d\n" % number * 20)
+            os.utime(path, (1_600_000_000, 1_600_000_000))
+    work, peer = folder / "muse", folder / "git"
+    home.hub.muse("init", work, cwd=folder)
+    home.hub.muse("commit", "-m", "all", cwd=work)
+    git_peer.git("init", "-q", "-b", "main", ".", cwd=peer)
+    git_peer.git("add", "-A", cwd=peer)
+    git_peer.git("commit", "-q", "-m", "all", cwd=peer)
+    for number in range(-1, rounds):
+        cost, details = measure_muse(home, "status", cwd=work)
+        rows = [Row("FILES", "status", "muse", home.name, number, cost.wall_s, details)]
+        cost = run("git", "status", "--porcelain", cwd=peer, env=git_peer.ENVIRONMENT)
+        details = {"client_cpu_s": round(cost.cpu_s, 3)}
+        rows.append(Row("FILES", "status", "git", home.name, number, cost.wall_s, details))
+        if number >= 0:
+            yield from rows
