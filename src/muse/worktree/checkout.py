@@ -64,7 +64,7 @@ def checkout(
         changes: Iterable[Change] = diff_trees(repository.objects.load, old_tree, new_tree)
         before = find_unfinished(repository)
         mark = _next_mark(before, (old_tree,), new_tree, ("",))
-        also_known: dict[str, list[Entry]] = {}
+        also_known: dict[str, list[Entry]] | None = None
         if before is not None:
             changes, also_known = _diff_mixture(repository, mark.trees, new_tree)
         planner = Planner(repository, force=force, clear_directories=force, also_known=also_known)
@@ -190,7 +190,7 @@ def _carry_out(
         check_tree_collisions(repository.objects.load, target_tree, plan.touched)
     if mark is not None and plan.changes_files:
         save_unfinished(repository.muse_dir, mark)
-    application = _Application(repository, plan, progress)
+    application = _Application(repository, plan, progress, marked=mark is not None)
     result = application.run()
     del plan.writes[:]  # one of two lists as long as the tree, and no longer needed
     _save_rows(repository, transaction, plan.rows, row_tree, plan.touched, application.verified)
@@ -200,8 +200,11 @@ def _carry_out(
 class _Application:
     """Carries a plan out; collects (stats, entry) of files in whose stats any later change will show."""
 
-    def __init__(self, repository: Repository, plan: Plan, progress: Progress | None) -> None:
+    def __init__(
+        self, repository: Repository, plan: Plan, progress: Progress | None, *, marked: bool
+    ) -> None:
         self._repository = repository
+        self._marked = marked
         self._objects = repository.objects
         self._plan = plan
         self.verified = {path: (pack_stats(stats), entry) for path, (stats, entry) in plan.present.items()}
@@ -215,7 +218,7 @@ class _Application:
         if not plan.changes_files:
             return CheckoutResult(0, 0, plan.unchanged, 0)
         try:
-            with Writer(self._repository) as writer:
+            with Writer(self._repository, in_place=self._marked) as writer:
                 self._make_room(writer)
                 for path in plan.submodules:
                     self._path = path

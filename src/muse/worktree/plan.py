@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -12,7 +13,7 @@ from muse.history.directory import iter_entries
 from muse.history.treediff import Change
 from muse.objects.ids import Kind
 from muse.objects.names import check_collisions
-from muse.objects.tree import CHUNKED_KINDS, DIRECTORY, SUBMODULE, SYMLINK, Entry
+from muse.objects.tree import CHUNKED_KINDS, DIRECTORY, FILE_KINDS, SUBMODULE, SYMLINK, Entry
 from muse.store.failure import os_failure
 from muse.store.repository import Repository
 from muse.worktree.paths import METADATA_NAMES, check_writable_path, join, parent_of
@@ -62,7 +63,8 @@ class Planner:
     """Compares changes with what is on disk; `force` overwrites what differs from both sides.
 
     With `clear_directories` a directory in the way of a file is removed with everything in it, unless there
-    is a repository in it. `also_known` is what else a checkout that was interrupted may have left at a path.
+    is a repository in it. `also_known` is what else a checkout that was interrupted may have left at a path;
+    not None says that there was one, and that it may have left the beginning of a file.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Planner:
         self._force = force
         self._clear_directories = clear_directories
         self._also_known = also_known or {}
+        self._interrupted = also_known is not None
         self._conflicts: list[str] = []
         self._deletes: dict[str, Stats] = {}
         self._writes: list[Write] = []
@@ -151,7 +154,7 @@ class Planner:
             self._writes.append(Write(path, new, None))
         elif self._is(path, stats, new):
             self._unchanged += 1
-        elif self._force or self._is_known(path, stats, old):
+        elif self._force or self._is_known(path, stats, old, new):
             self._writes.append(Write(path, new, stats))
         else:
             self._conflicts.append(path)
@@ -248,11 +251,33 @@ class Planner:
         except OSError as error:
             raise os_failure(error, path) from error
 
-    def _is_known(self, path: str, stats: Stats, old: Entry | None) -> bool:
+    def _is_known(self, path: str, stats: Stats, old: Entry | None, new: Entry | None = None) -> bool:
         """Say whether the file is as some checkout left it, and nobody's work."""
         if old is not None and self._is(path, stats, old):
             return True
-        return any(self._is(path, stats, entry) for entry in self._also_known.get(path, ()))
+        also_known = self._also_known.get(path, [])
+        if any(self._is(path, stats, entry) for entry in also_known):
+            return True
+        return self._interrupted and any(
+            self._begins(path, stats, entry) for entry in (old, new, *also_known) if entry is not None
+        )
+
+    def _begins(self, path: str, stats: Stats, entry: Entry) -> bool:
+        """Say whether the file is the beginning of what the entry says: a checkout was killed writing it."""
+        kind, left = kind_of_mode(stats[0]), stats[1]
+        if kind is None or kind == SYMLINK or entry.kind not in FILE_KINDS or left >= entry.size_bytes:
+            return False
+        digest = hashlib.sha256()
+        try:
+            for piece in self._objects.open_file(entry.kind, entry.id):
+                digest.update(memoryview(piece)[:left])
+                left -= min(left, len(piece))
+                if not left:
+                    break
+            found, read = digest_file(f"{self._root}/{path}", path, kind)
+        except MuseError:
+            return False  # being written, unreadable, or of an object that is not here: not ours to overwrite
+        return read.stats == stats and found == digest.digest()
 
     def _is(self, path: str, stats: Stats, entry: Entry) -> bool:
         """Say whether the file on disk is what the entry says: content, type and executable bit."""

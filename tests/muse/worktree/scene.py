@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,11 +30,20 @@ PAST_NS = 1_600_000_000_000_000_001
 
 _opened: list[str] = []
 _listening = False
+_counted: Counter[str] | None = None
+_first_open: dict[str, Callable[[], object]] = {}
 
 
 def _hear(event: str, arguments: tuple[object, ...]) -> None:
-    if _listening and event == "open":
-        _opened.append(os.fsdecode(arguments[0]) if isinstance(arguments[0], (str, bytes)) else "")
+    if _counted is not None and event in _counted:
+        _counted[event] += 1
+    if event != "open":
+        return
+    name = os.fsdecode(arguments[0]) if isinstance(arguments[0], (str, bytes)) else ""
+    if _listening:
+        _opened.append(name)
+    if name in _first_open:
+        _first_open.pop(name)()
 
 
 sys.addaudithook(_hear)
@@ -49,6 +59,27 @@ def opened_paths() -> Iterator[list[str]]:
         yield _opened
     finally:
         _listening = False
+
+
+@contextmanager
+def counted_events(*events: str) -> Iterator[Counter[str]]:
+    """Counts audit events of these names meanwhile."""
+    global _counted
+    _counted = Counter(dict.fromkeys(events, 0))
+    try:
+        yield _counted
+    finally:
+        _counted = None
+
+
+@contextmanager
+def on_first_open(name: str, action: Callable[[], object]) -> Iterator[None]:
+    """Does something just before a file of this name is opened for the first time."""
+    _first_open[name] = action
+    try:
+        yield
+    finally:
+        _first_open.clear()
 
 
 class Refusal:

@@ -14,7 +14,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.muse.worktree.scene import Content, Link, Scene, Script, opened_paths, read_disk, refused
+from tests.muse.worktree.scene import (
+    Content,
+    Link,
+    Scene,
+    Script,
+    counted_events,
+    on_first_open,
+    opened_paths,
+    read_disk,
+    refused,
+)
 
 from muse.objects.tree import SUBMODULE, Entry
 from muse.store.repository import Repository
@@ -343,6 +353,73 @@ def test_a_checkout_that_was_killed_is_completed_by_repeating_it(scene: Scene) -
         assert scene.disk() == BEFORE
     assert exits[0] == 9
     assert exits[-1] == 0
+
+
+_KILLED_IN_A_FILE = """
+import resource, signal, sys
+from pathlib import Path
+from muse.store.repository import Repository
+from muse.worktree.checkout import checkout
+repository = Repository.open(Path(sys.argv[1]))
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+def hear(event, arguments):
+    if event == "open" and arguments[0] == "large":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+sys.addaudithook(hear)
+checkout(repository, None, None, bytes.fromhex(sys.argv[2]))
+"""
+
+
+def _kill_in_a_file(scene: Scene, tree: bytes) -> None:
+    subprocess.run([sys.executable, "-c", _KILLED_IN_A_FILE, scene.work_dir, tree.hex()], check=False)
+    assert scene.path("new/folder/large").stat().st_size == 1000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="kills by the limit of a file's size")
+def test_a_checkout_that_was_killed_in_the_middle_of_a_file_is_completed(scene: Scene) -> None:
+    files: dict[str, Content] = {"a": b"1", "new/folder/large": b"long line\n" * 900, "new/z": b"2"}
+    tree, other = scene.tree(files), scene.tree({"a": b"1", "new/z": b"3"})
+    _kill_in_a_file(scene, tree)
+    scene.checkout(None, tree)
+    assert scene.disk() == files
+    assert scene.status().is_clean
+    scene.checkout(tree, None)
+    _kill_in_a_file(scene, tree)
+    scene.checkout(None, other)
+    assert scene.disk() == {"a": b"1", "new/z": b"3"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="kills by the limit of a file's size")
+def test_what_is_not_the_beginning_of_a_file_is_somebodys_work(scene: Scene) -> None:
+    tree = scene.tree({"new/folder/large": b"long line\n" * 900})
+    _kill_in_a_file(scene, tree)
+    scene.write({"new/folder/large": b"long line\nmine"}, fresh=True)
+    with refused("would-overwrite"):
+        scene.checkout(None, tree)
+    assert scene.disk() == {"new/folder/large": b"long line\nmine"}
+
+
+def test_the_beginning_of_a_file_is_somebodys_work_where_nothing_was_interrupted(scene: Scene) -> None:
+    tree = scene.tree({"folder/file": b"long line\n" * 900})
+    scene.write({"folder/file": b"long line\n"})
+    with refused("would-overwrite"):
+        scene.checkout(None, tree)
+    assert scene.disk() == {"folder/file": b"long line\n"}
+
+
+def test_a_file_in_a_new_folder_costs_no_move_and_no_second_look(scene: Scene) -> None:
+    tree = scene.tree({f"folder/{number}": b"%d" % number for number in range(50)})
+    with counted_events("os.rename", "os.mkdir", "os.remove") as events:
+        scene.checkout(None, tree)
+    assert events["os.rename"] <= 3  # of the mark that stands meanwhile
+    assert events["os.mkdir"] <= 2
+
+
+def test_what_appears_in_a_new_folder_meanwhile_is_not_overwritten(scene: Scene) -> None:
+    tree = scene.tree({"folder/a": b"1", "folder/b": b"2"})
+    with on_first_open("a", lambda: scene.write({"folder/b": b"mine"})), refused("would-overwrite"):
+        scene.checkout(None, tree)
+    assert scene.disk()["folder/b"] == b"mine"
 
 
 def test_two_checkouts_do_not_mix(scene: Scene) -> None:
