@@ -150,5 +150,7 @@ def client_environment(home: Path) -> dict[str, str]:
         "HOME": str(home),
         "LC_ALL": "C.UTF-8",
         "MUSE_AUTHOR_NAME": "bench",
+        "MUSE_COMMITTER_NAME": "bench",
         "MUSE_AUTHOR_EMAIL": "bench@example.org",
+        "MUSE_COMMITTER_EMAIL": "bench@example.org",
     }

@@ -95,9 +95,9 @@ class Database:
             raise _translate(error) from error
         finally:
             if conn is not None:
+                statements = counted.get(_STATEMENTS, 0)  # whoever has the connection next counts from 0
                 await _give_back(conn)
                 now = time.perf_counter()
-                statements = counted.get(_STATEMENTS, 0)
                 record = TransactionRecord(name, writes, statements, held - asked, now - held, committed)
                 report(record)
                 for observe in self.observers:

@@ -88,6 +88,21 @@ async def test_meters_add_up_statements_and_transactions_of_a_task_and_its_child
     assert outer.longest_transaction_name in ("parent", "child")
 
 
+async def test_statements_are_counted_for_whoever_made_them_when_many_wait(database: Database) -> None:
+    """On SQLite all writers share one connection: it goes to the next one at once."""
+    counts: list[tuple[int, int]] = []
+
+    async def write(number: int) -> None:
+        with metered() as meter:
+            async with database.transaction("write") as conn:
+                for _ in range(number):
+                    await conn.execute(sa.select(1))
+        counts.append((meter.statements, number))
+
+    await asyncio.gather(*(write(number) for number in range(1, 9)))
+    assert [counted for counted, _ in counts] == [made for _, made in counts]
+
+
 async def test_observers_see_every_transaction(database: Database) -> None:
     seen: list[TransactionRecord] = []
     database.observers.append(seen.append)
