@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muse.errors import CorruptStore, InvalidData
-from muse.objects.ids import Kind, hash_bytes
+from muse.objects.ids import Kind, hash_bytes, hash_short
 from muse.packs.pack import PackWriter, verify_pack
 from muse.packs.record import decode_object, encode_object, encode_record, parse_record
 
@@ -69,3 +69,9 @@ def test_no_truncated_pack_is_believed(objects: list[bytes], data: st.DataObject
     pack = build(objects)
     with pytest.raises(InvalidData):
         verify_pack(memoryview(pack)[: data.draw(st.integers(0, len(pack) - 1))], no_base)
+
+
+@given(st.integers(0, 3 * 2047 + 2))
+def test_the_hash_of_a_short_object_is_its_hash(size: int) -> None:
+    data = (bytes(range(251)) * 25)[:size]
+    assert hash_short(data) == hash_bytes(data) == hash_short(memoryview(data))

@@ -12,12 +12,21 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from muse.errors import InvalidData
-from muse.objects.ids import ID_BYTES, Kind, hash_bytes
-from muse.packs.record import MAX_RAW_BYTES, Record, decode_object, parse_record, record_header
+from muse.objects.ids import ID_BYTES, SHORT_BYTES, Kind, hash_bytes, hash_short
+from muse.packs.record import (
+    HEADER,
+    MAX_RAW_BYTES,
+    Encoding,
+    Record,
+    decode_object,
+    parse_header,
+    record_header,
+)
+from muse.packs.zstd import Frame, decompress_many
 
 MAGIC = b"MUSEPACK"
 VERSION = 1
@@ -28,6 +37,9 @@ TRAILER = struct.Struct("<II8s")
 TARGET_BYTES = 16 << 20
 """A pack is sealed when it has grown to this: one PUT replaces a thousand, and a lost one repeats little."""
 MAX_BYTES = 64 << 20
+
+LoadBase = Callable[[Kind, bytes], bytes]
+Visit = Callable[[Kind, bytes, bytes], None]
 
 
 class PackedObject(NamedTuple):
@@ -94,89 +106,186 @@ def read_index(pack: memoryview) -> list[tuple[bytes, int]]:
     return entries
 
 
-def iter_records(pack: memoryview, max_raw_bytes: int = MAX_RAW_BYTES) -> Iterator[tuple[bytes, int, Record]]:
-    """Yield (claimed id, offset, record) in file order, the payloads views of `pack`; nothing is decoded.
+def scan_pack(pack: memoryview, max_raw_bytes: int = MAX_RAW_BYTES) -> list[PackedObject]:
+    """Return what a pack claims to hold, in file order; nothing is decoded.
 
-    Raises `bad-pack` when records and index do not cover each other exactly.
+    Raises `bad-pack` when records and index do not cover each other exactly, and what `parse_header` does.
     """
     entries = read_index(pack)
     end_of_records = len(pack) - TRAILER.size - len(entries) * INDEX_ENTRY.size
-    records = pack[:end_of_records]
-    offset = HEAD.size
-    for object_id, claimed_offset in entries:
-        if claimed_offset != offset:
-            raise InvalidData("bad-pack", "the index of a pack does not fit its records")
-        record, offset = parse_record(records, offset, max_raw_bytes)
-        yield object_id, claimed_offset, record
+    objects = []
+    with pack[:end_of_records] as records:
+        offset = HEAD.size
+        for object_id, claimed_offset in entries:
+            if claimed_offset != offset:
+                raise InvalidData("bad-pack", "the index of a pack does not fit its records")
+            kind, encoding, raw_size, base, start, offset = parse_header(records, offset, max_raw_bytes)
+            objects.append(
+                _new(
+                    PackedObject,
+                    (object_id, kind, claimed_offset, encoding, raw_size, offset - start, base),
+                )
+            )
     if offset != end_of_records:
         raise InvalidData("bad-pack", "a pack holds records that its index does not name")
+    return objects
 
 
 def verify_pack(
     pack: memoryview,
-    load_base: Callable[[Kind, bytes], bytes],
+    load_base: LoadBase,
     max_raw_bytes: int = MAX_RAW_BYTES,
-    visit: Callable[[Kind, bytes, bytes], None] | None = None,
+    visit: Visit | None = None,
 ) -> list[PackedObject]:
     """Decode every record and recompute every id; returns what the pack holds, in file order.
 
-    `load_base(kind, id)` supplies a base that is not in the pack before its delta; bases inside the pack are
-    decoded once more from it, with the last few kept. `visit(kind, id, data)` sees every verified object.
-    Raises `wrong-hash` and all that `iter_records` and `decode_object` raise. Memory: the pack, a few
-    objects, 150 bytes per object.
+    Raises what `scan_pack` and `verify_objects` do. Memory: the pack, a few objects, 150 bytes per object.
     """
-    found: dict[tuple[int, bytes], Record] = {}
-    depths: dict[tuple[int, bytes], int] = {}
-    recent: dict[tuple[int, bytes], bytes] = {}
-    recent_bytes = 0
-    objects = []
+    objects = scan_pack(pack, max_raw_bytes)
+    verify_objects(pack, objects, load_base, visit)
+    return objects
 
-    def base_of(kind: int, base: bytes) -> bytes:
-        data = recent.get((kind, base))
+
+def verify_objects(
+    pack: memoryview,
+    objects: Sequence[PackedObject],
+    load_base: LoadBase,
+    visit: Visit | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> None:
+    """Decode all that `scan_pack` found and recompute the ids.
+
+    `load_base(kind, id)` supplies a base that is not in the pack before its delta; bases inside the pack are
+    decoded once more from it, with the last few kept. `visit(kind, id, data)` sees every verified object;
+    `advance(count)` is told now and then how many more there are. Raises `wrong-hash`, and what
+    `decode_object` raises.
+    """
+    verifying = _Verifying(pack, objects, load_base, visit, advance)
+    try:
+        verifying.run()
+    finally:
+        verifying.clear()  # a traceback may hold it for long
+
+
+class _Verifying:
+    """Small records without a base are decoded many at a time: each alone lets the interpreter go twice, and
+    in a process with other busy threads that costs more than the work."""
+
+    def __init__(
+        self,
+        pack: memoryview,
+        objects: Sequence[PackedObject],
+        load_base: LoadBase,
+        visit: Visit | None,
+        advance: Callable[[int], None] | None,
+    ) -> None:
+        self._advance = advance
+        self._pack = pack
+        self._objects = objects
+        self._load_base = load_base
+        self._visit = visit
+        # Only what something in this pack stands on need be found again.
+        self._bases = {(one.kind, one.base) for one in objects if one.base is not None}
+        self._found: dict[tuple[int, bytes], PackedObject] = {}
+        self._depths: dict[tuple[int, bytes], int] = {}
+        self._recent: dict[tuple[int, bytes], bytes] = {}
+        self._recent_bytes = 0
+
+    def run(self) -> None:
+        batch: list[PackedObject] = []
+        batch_bytes = 0
+        for one in self._objects:
+            if one.encoding == _PLAIN and 0 < one.raw_size <= SMALL_BYTES:
+                batch.append(one)
+                batch_bytes += one.raw_size
+                if batch_bytes >= BATCH_BYTES:
+                    self._verify_batch(batch)
+                    batch, batch_bytes = [], 0
+                continue
+            if batch:
+                self._verify_batch(batch)
+                batch, batch_bytes = [], 0
+            self._verify_one(one)
+        if batch:
+            self._verify_batch(batch)
+
+    def clear(self) -> None:
+        self._found.clear()
+        self._recent.clear()
+        self._pack = memoryview(b"")
+
+    def _verify_batch(self, batch: Sequence[PackedObject]) -> None:
+        pack, head = self._pack, HEADER.size
+        frames: list[Frame] = [pack[one[2] + head : one[2] + head + one[5]] for one in batch]
+        sizes = [one[4] for one in batch]
+        plain = self._visit is None and not self._bases
+        for one, data in zip(batch, decompress_many(frames, sizes), strict=True):
+            if not plain:
+                self._accept(one, data)
+            elif (hash_short(data) if one[4] <= SHORT_BYTES else hash_bytes(data)) != one[0]:
+                raise _wrong_hash(one)
+        if self._advance is not None:
+            self._advance(len(batch))
+
+    def _verify_one(self, one: PackedObject) -> None:
+        base = None
+        if one.base is not None:
+            depth = self._depths.get((one.kind, one.base), 0) + 1
+            if depth > MAX_CHAIN:
+                raise InvalidData("bad-pack", f"a pack holds a chain of more than {MAX_CHAIN} bases")
+            self._depths[one.kind, one.id] = depth
+            base = self._base_of(one.kind, one.base)
+        self._accept(one, decode_object(self._record(one), base))
+        if self._advance is not None:
+            self._advance(1)
+
+    def _accept(self, one: PackedObject, data: bytes | memoryview) -> None:
+        if (hash_short(data) if one.raw_size <= SHORT_BYTES else hash_bytes(data)) != one.id:
+            raise _wrong_hash(one)
+        key = (one.kind, one.id)
+        if key in self._bases:
+            self._found[key] = one
+            self._recent[key] = data = bytes(data)
+            self._recent_bytes += one.raw_size
+            while self._recent_bytes > RECENT_BYTES and len(self._recent) > 1:
+                self._recent_bytes -= len(self._recent.pop(next(iter(self._recent))))
+        if self._visit is not None:
+            self._visit(_KINDS[one.kind], one.id, bytes(data))
+
+    def _base_of(self, kind: int, base: bytes) -> bytes:
+        data = self._recent.get((kind, base))
         if data is not None:
             return data
-        record = found.get((kind, base))
-        if record is None:
-            return load_base(Kind(kind), base)
-        return decode_object(record, base_of(kind, record.base) if record.base else None)
+        one = self._found.get((kind, base))
+        if one is None:
+            return self._load_base(_KINDS[kind], base)
+        return decode_object(self._record(one), self._base_of(kind, one.base) if one.base else None)
 
-    try:
-        for object_id, offset, record in iter_records(pack, max_raw_bytes):
-            kind, encoding, raw_size, base, payload = record
-            key = (kind, object_id)
-            if base is None:
-                data = decode_object(record)
-            else:
-                depth = depths.get((kind, base), 0) + 1
-                if depth > MAX_CHAIN:
-                    raise InvalidData("bad-pack", f"a pack holds a chain of more than {MAX_CHAIN} bases")
-                depths[key] = depth
-                data = decode_object(record, base_of(kind, base))
-            if hash_bytes(data) != object_id:
-                raise InvalidData(
-                    "wrong-hash",
-                    f"a pack's index calls an object {object_id.hex()} whose bytes have another hash",
-                    details={"id": object_id.hex()},
-                )
-            if visit is not None:
-                visit(_KINDS[kind], object_id, data)
-            found[key] = record
-            recent[key] = data
-            recent_bytes += raw_size
-            while recent_bytes > RECENT_BYTES and len(recent) > 1:
-                recent_bytes -= len(recent.pop(next(iter(recent))))
-            objects.append(PackedObject(object_id, kind, offset, encoding, raw_size, len(payload), base))
-    finally:
-        # `base_of` refers to itself: what it sees, packs and objects, would outlive this call.
-        found.clear()
-        recent.clear()
-    return objects
+    def _payload(self, one: PackedObject) -> memoryview:
+        start = one.offset + HEADER.size + (ID_BYTES if one.base is not None else 0)
+        return self._pack[start : start + one.stored_size]
+
+    def _record(self, one: PackedObject) -> Record:
+        return Record(one.kind, one.encoding, one.raw_size, one.base, self._payload(one))
+
+
+def _wrong_hash(one: PackedObject) -> InvalidData:
+    return InvalidData(
+        "wrong-hash",
+        f"a pack's index calls an object {one.id.hex()} whose bytes have another hash",
+        details={"id": one.id.hex()},
+    )
 
 
 MAX_CHAIN = 64
 """Longest chain of bases inside one pack that is accepted; writers stay far below."""
 _KINDS = {int(kind): kind for kind in Kind}
+_PLAIN = int(Encoding.ZSTD)
+_new = tuple.__new__
 RECENT_BYTES = 8 << 20
 """Decoded objects that `verify_pack` keeps for the deltas that follow; writers keep a chain together."""
+SMALL_BYTES = 64 << 10
+BATCH_BYTES = 256 << 10
+"""Decoded at a time, of objects up to `SMALL_BYTES`: some 100 us of work."""
 
 assert INDEX_ENTRY.size == ID_BYTES + 4

@@ -99,12 +99,15 @@ def encode_record(record: Record) -> bytes:
     return b"".join((record_header(record), record.payload))
 
 
-def parse_record(buffer: memoryview, offset: int, max_raw_bytes: int = MAX_RAW_BYTES) -> tuple[Record, int]:
-    """Parse the record at `offset`; returns it, its payload a view of `buffer`, and the offset after it.
+def parse_header(
+    buffer: memoryview, offset: int, max_raw_bytes: int = MAX_RAW_BYTES
+) -> tuple[int, int, int, bytes | None, int, int]:
+    """Parse what stands before a payload: kind, encoding, raw size, base, and where the payload lies.
 
     Raises `truncated` or `bad-record`. Allocates nothing of the announced sizes.
     """
-    if offset + HEADER.size > len(buffer):
+    size = len(buffer)
+    if offset + HEADER.size > size:
         raise InvalidData("truncated", "a record ends before its header does")
     tag, raw_size, stored_size = HEADER.unpack_from(buffer, offset)
     known = _KINDS_AND_ENCODINGS.get(tag)
@@ -119,10 +122,19 @@ def parse_record(buffer: memoryview, offset: int, max_raw_bytes: int = MAX_RAW_B
         base = bytes(buffer[offset : offset + ID_BYTES])
         offset += ID_BYTES
     end = offset + stored_size
-    if end > len(buffer):
+    if end > size:
         raise InvalidData("truncated", "a record ends before its payload does")
+    return kind, encoding, raw_size, base, offset, end
+
+
+def parse_record(buffer: memoryview, offset: int, max_raw_bytes: int = MAX_RAW_BYTES) -> tuple[Record, int]:
+    """Parse the record at `offset`; returns it, its payload a view of `buffer`, and the offset after it.
+
+    Raises what `parse_header` does.
+    """
+    kind, encoding, raw_size, base, start, end = parse_header(buffer, offset, max_raw_bytes)
     # What the class itself does, without a call in Python: this is done for every object that comes or goes.
-    return _new(Record, (kind, encoding, raw_size, base, buffer[offset:end])), end
+    return _new(Record, (kind, encoding, raw_size, base, buffer[start:end])), end
 
 
 def check_id(object_id: bytes, data: bytes) -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import struct
 import sys
 import threading
-from typing import Protocol
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
 
 from muse.errors import InvalidData
 
@@ -59,6 +61,8 @@ class _Reusable(Protocol):
 
     def plain(self, data: Frame, size_bytes: int) -> bytes | None: ...
 
+    def many(self, frames: list[Frame], sizes: Sequence[int]) -> list[memoryview] | None: ...
+
     def with_prefix(self, data: Frame, size_bytes: int, prefix: bytes) -> bytes | None: ...
 
 
@@ -100,6 +104,19 @@ def decompress(data: Frame, size_bytes: int) -> bytes:
         if result is not None:
             return result
     return _decompress(ZstdDecompressor(options=_LIMITS), data, size_bytes)
+
+
+def decompress_many(frames: list[Frame], sizes: Sequence[int]) -> Iterable[bytes | memoryview]:
+    """Return for each frame what `decompress` does, and raise what it raises; the interpreter is let go once.
+
+    No size may be 0. Memory: all results at once.
+    """
+    reusable = _local.reusable or _find_reusable()
+    if reusable is not None and len(frames) > 1:
+        results = reusable.many(frames, sizes)
+        if results is not None:
+            return results
+    return map(decompress, frames, sizes)
 
 
 def decompress_with_prefix(data: Frame, size_bytes: int, prefix: bytes) -> bytes:
@@ -147,6 +164,20 @@ def _make_reusable() -> _Reusable:
                     return None
                 return decompressor.decompress(data, allow_extra_data=False)
             except failure as error:
+                raise _bad_frame(error) from None
+
+        def many(self, frames: list[Frame], sizes: Sequence[int]) -> list[memoryview] | None:
+            try:
+                for data, size_bytes in zip(frames, sizes, strict=True):
+                    if announced_size(data) != size_bytes or not ends(data):
+                        return None
+                found: Any = decompressor.multi_decompress_to_buffer(
+                    frames,  # type: ignore[arg-type]
+                    decompressed_sizes=array("Q", sizes).tobytes(),
+                    threads=1,
+                )
+                return [memoryview(found[number]) for number in range(len(found))]
+            except (failure, ValueError) as error:
                 raise _bad_frame(error) from None
 
         def with_prefix(self, data: Frame, size_bytes: int, prefix: bytes) -> bytes | None:

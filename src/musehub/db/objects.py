@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from muse.objects.ids import Kind
 from muse.packs.record import Record
-from musehub.db.bulk import find_present, ids_relation, insert_ignore
+from musehub.db.bulk import find_present, ids_relation, insert_columns, insert_ignore
 from musehub.db.state import Totals
 from musehub.db.tables import blobs, packs, records
 
@@ -31,7 +31,6 @@ RECORD_COLUMNS = (
     "push_id",
     "recorded_at",
 )
-BLOB_COLUMNS = ("repository_id", "id", "pack_id", "offset", "stored_size", "raw_size", "encoding", "base")
 
 
 class BlobRow(NamedTuple):
@@ -44,6 +43,17 @@ class BlobRow(NamedTuple):
     raw_size: int
     encoding: int
     base: bytes | None
+
+
+class PackColumns(NamedTuple):
+    """The blobs of one pack, column by column, sorted by id: rows go in fastest in the order of their key."""
+
+    id: Sequence[bytes]
+    offset: Sequence[int]
+    stored_size: Sequence[int]
+    raw_size: Sequence[int]
+    encoding: Sequence[int]
+    base: Sequence[bytes | None]
 
 
 class PackRow(NamedTuple):
@@ -232,7 +242,19 @@ async def insert_pack(
 
 async def insert_blobs(conn: AsyncConnection, repository_id: int, rows: Iterable[BlobRow]) -> int:
     """Record where blobs lie; those recorded already stay where they are. Returns how many were new."""
-    return await insert_ignore(conn, blobs, BLOB_COLUMNS, [(repository_id, *row) for row in sorted(rows)])
+    columns = list(zip(*sorted(rows), strict=True))
+    if not columns:
+        return 0
+    by_name = dict(zip(BlobRow._fields, columns, strict=True))
+    return await insert_columns(conn, blobs, {"repository_id": repository_id}, by_name)
+
+
+async def insert_pack_blobs(
+    conn: AsyncConnection, repository_id: int, pack_id: int, objects: PackColumns
+) -> int:
+    """`insert_blobs` for all blobs of one pack."""
+    constants = {"repository_id": repository_id, "pack_id": pack_id}
+    return await insert_columns(conn, blobs, constants, objects._asdict())
 
 
 async def load_blob_chains(

@@ -26,6 +26,7 @@ from musehub.storage.signing import Permit, UrlSigner
 
 _TEMPORARY = "tmp"
 _LISTED_AT_ONCE = 1000
+_SMALL_PIECE_BYTES = 64 << 10
 
 
 class DiskStore:
@@ -154,12 +155,13 @@ class Upload:
         if self._written > self._size:
             raise InvalidData("wrong-hash", f"more than the announced {self._size} bytes arrived")
         with translated("write"):
-            # Joining small pieces costs less than a system call for each.
-            data = parts[0] if len(parts) == 1 else b"".join(parts)
-            self._hash.update(data)
-            rest = memoryview(data)
-            while rest:
-                rest = rest[self._file.write(rest) :]
+            if size < len(parts) * _SMALL_PIECE_BYTES:
+                parts = [b"".join(parts)]  # costs less than a system call for each
+            for part in parts:
+                self._hash.update(part)
+                rest = memoryview(part)
+                while rest:
+                    rest = rest[self._file.write(rest) :]
 
     def finish(self) -> None:
         """Make the value durable and visible; raises `wrong-hash`, and keeps nothing then."""

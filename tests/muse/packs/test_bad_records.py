@@ -10,7 +10,7 @@ import pytest
 from muse.errors import InvalidData
 from muse.objects.ids import Kind, hash_bytes
 from muse.packs import zstd
-from muse.packs.pack import INDEX_ENTRY, TRAILER, PackWriter, verify_pack
+from muse.packs.pack import INDEX_ENTRY, TRAILER, PackWriter, scan_pack, verify_objects, verify_pack
 from muse.packs.record import Encoding, Record, decode_object, encode_object, parse_record
 
 
@@ -144,6 +144,47 @@ def test_a_context_that_is_used_again_refuses_what_a_new_one_does() -> None:
         assert caught.value.code == "bad-record"
     assert zstd.decompress(frame, len(content)) == content
     assert zstd.decompress(empty, 0) == b""
+
+
+def small_blobs(count: int) -> list[tuple[bytes, Record]]:
+    contents = [b"%d " % number * 500 for number in range(count)]
+    return [(hash_bytes(content), encode_object(Kind.BLOB, content)) for content in contents]
+
+
+@pytest.mark.usefixtures("busy_thread")
+@pytest.mark.parametrize("place", [0, 150, 399])
+def test_among_many_small_objects_each_is_checked(place: int) -> None:
+    blobs = small_blobs(400)
+    seen: list[int] = []
+    assert len(verify_pack(seal(*blobs), no_base)) == 400
+    verify_objects(seal(*blobs), scan_pack(seal(*blobs)), no_base, advance=seen.append)
+    assert sum(seen) == 400
+    object_id, good = blobs[place]
+    frame = bytes(good.payload)
+    skippable = struct.pack("<II", 0x184D2A50, 3) + b"abc"
+    for payload, raw_size, code in (
+        (frame, good.raw_size - 1, "bad-record"),
+        (frame, good.raw_size + 1, "bad-record"),
+        (frame[:-1], good.raw_size, "bad-record"),
+        (frame + b"x", good.raw_size, "bad-record"),
+        (frame + frame, good.raw_size, "bad-record"),
+        (frame + skippable, good.raw_size, "bad-record"),
+        (b"", good.raw_size, "bad-record"),
+        (zstd.compress(bytes(good.raw_size)), good.raw_size, "wrong-hash"),
+    ):
+        bad = Record(Kind.BLOB, Encoding.ZSTD, raw_size, None, payload)
+        assert code_of(seal(*blobs[:place], (object_id, bad), *blobs[place + 1 :])) == code
+
+
+@pytest.mark.usefixtures("busy_thread")
+def test_many_frames_come_back_as_each_alone() -> None:
+    contents = [bytes([number]) * (number * 40 + 1) for number in range(100)]
+    frames: list[zstd.Frame] = [zstd.compress(content) for content in contents]
+    sizes = [len(content) for content in contents]
+    assert list(map(bytes, zstd.decompress_many(frames, sizes))) == contents
+    compressor = zstd.ZstdCompressor()
+    frames[7] = compressor.compress(contents[7]) + compressor.flush()  # does not announce its size
+    assert list(map(bytes, zstd.decompress_many(frames, sizes))) == contents
 
 
 @pytest.mark.usefixtures("busy_thread")

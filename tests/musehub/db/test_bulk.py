@@ -7,7 +7,7 @@ import hashlib
 import pytest
 import sqlalchemy as sa
 
-from musehub.db.bulk import find_missing, find_present, ids_relation, insert_ignore
+from musehub.db.bulk import find_missing, find_present, ids_relation, insert_columns, insert_ignore
 from musehub.db.engine import Database
 from musehub.db.tables import blobs, commits
 from musehub.db.transaction import metered
@@ -41,6 +41,23 @@ async def test_values_come_back_as_they_went_in(database: Database) -> None:
     async with database.read("read") as conn:
         rows = (await conn.execute(sa.select(blobs).order_by(blobs.c.offset))).all()
     assert [tuple(row) for row in rows] == [blob_row(number) for number in range(3)]
+
+
+async def test_columns_of_numbers_and_ids_go_in_as_rows_do(database: Database) -> None:
+    await add_blobs(database, range(2, 4))
+    rows = [blob_row(number) for number in range(2000)]
+    columns = dict(zip(COLUMNS[1:], list(zip(*rows, strict=True))[1:], strict=True))
+    columns["raw_size"] = (0, (1 << 63) - 1, *columns["raw_size"][2:])
+    with metered() as meter:
+        async with database.transaction("add") as conn:
+            assert await insert_columns(conn, blobs, {"repository_id": 1}, columns) == 1998
+            assert await insert_columns(conn, blobs, {"repository_id": 1}, columns) == 0
+            assert await insert_columns(conn, blobs, {"repository_id": 1}, {"id": []}) == 0
+    assert meter.statements == 2
+    async with database.read("read") as conn:
+        found = (await conn.execute(sa.select(blobs).order_by(blobs.c.offset))).all()
+    assert [row.raw_size for row in found[:3]] == [0, (1 << 63) - 1, 20]
+    assert [tuple(row) for row in found[2:]] == rows[2:]
 
 
 async def test_text_with_any_characters(database: Database) -> None:
