@@ -31,6 +31,7 @@ KINDS_OF_FRAME = {
     TREES: frozenset((Kind.TREE, Kind.CHUNKS)),
     COMMITS: frozenset((Kind.COMMIT, Kind.TAG)),
 }
+_KINDS = {int(kind): kind for kind in Kind}
 FLUSH_OBJECTS = 20_000
 FLUSH_BYTES = 64 << 20
 """From either on a batch is checked and made durable; the transaction itself would flush, unchecked, at twice
@@ -121,7 +122,7 @@ class Receiver:
         self._transaction = transaction
         self._progress = progress
         self._needed: dict[Kind, set[bytes]] = {kind: set() for kind in Kind}
-        self._unflushed = 0
+        self._flushed = 0
         self._unflushed_bytes = 0
         self.objects = 0
 
@@ -130,37 +131,44 @@ class Receiver:
 
         Raises `bad-frame` for records that are out of place, `bad-record`, `bad-object`, `missing-objects`.
         """
-        allowed = KINDS_OF_FRAME[frame.type]
-        count = 0
+        before, allowed = self.objects, KINDS_OF_FRAME[frame.type]
+        new: list[tuple[bytes, Record]] = []
+        needed, remember = self._needed, self._objects.remember
         for record in frame.records():
-            if record.kind not in allowed:
+            kind = _KINDS[record.kind]
+            if kind not in allowed:
                 raise InvalidData("bad-frame", f"frame {frame.type.decode()} holds a record of another kind")
-            self._add(record)
-            count += 1
+            base = None if record.base is None else self._load_base(kind, record.base, new)
+            data = decode_object(record, base)
+            object_id = hash_bytes(data)
+            if kind is not Kind.BLOB:
+                for target, ids in group_references(kind, data).items():
+                    needed[target].update(ids)
+            remember(kind, object_id, data)
+            new.append((object_id, record))
+            self.objects += 1
+        self._transaction.put_records(new)
+        self._note(len(frame.payload))
         self._progress("receiving", self.objects, None, "objects")
-        return count
+        return self.objects - before
 
-    def _add(self, record: Record) -> None:
-        kind = Kind(record.kind)
-        base = None
-        if record.base is not None:
+    def _load_base(self, kind: Kind, base: bytes, new: list[tuple[bytes, Record]]) -> bytes:
+        """Load what a received object is based on; `new` are those of its frame that are not put yet."""
+        while True:
             try:
-                base = self._transaction.load(kind, record.base)
+                return self._transaction.load(
+                    kind, base
+                )  # nearly always one of the last that were remembered
             except CorruptStore as error:
                 if error.code != "missing-object":
                     raise
-                raise InvalidData(
-                    "missing-objects",
-                    f"the remote sent a difference from {format_id(record.base)}, which is not here",
-                ) from None
-        data = decode_object(record, base)
-        object_id = hash_bytes(data)
-        if kind is not Kind.BLOB:
-            for target, ids in group_references(kind, data).items():
-                self._needed[target].update(ids)
-        self._objects.remember(kind, object_id, data)
-        self._transaction.put_record(object_id, record)
-        self._note(1, len(record.payload))
+                if not new:
+                    raise InvalidData(
+                        "missing-objects",
+                        f"the remote sent a difference from {format_id(base)}, which is not here",
+                    ) from None
+            self._transaction.put_records(new)
+            new.clear()
 
     def add_pack(self, path: Path, address: PackAddress) -> None:
         """Verify every object of a downloaded pack and take the file into the store; its hash was checked
@@ -178,25 +186,24 @@ class Receiver:
         if len(objects) != address.objects:
             raise InvalidData("bad-pack", "a pack holds another number of objects than announced")
         self._transaction.adopt_pack(path, objects)
-        self._note(len(objects), address.size_bytes)
+        self.objects += len(objects)
+        self._note(address.size_bytes)
 
-    def _note(self, objects: int, size_bytes: int) -> None:
-        self.objects += objects
-        self._unflushed += objects
+    def _note(self, size_bytes: int) -> None:
         self._unflushed_bytes += size_bytes
-        if self._unflushed >= FLUSH_OBJECTS or self._unflushed_bytes >= FLUSH_BYTES:
+        if self.objects - self._flushed >= FLUSH_OBJECTS or self._unflushed_bytes >= FLUSH_BYTES:
             self.flush()
 
     @property
     def is_flushed(self) -> bool:
         """Whether everything taken in so far is durable."""
-        return self._unflushed == 0
+        return self._flushed == self.objects
 
     def flush(self) -> None:
         """Check what was received and make it durable; refs still wait for the end of the transaction."""
         self.check_closure()
         self._transaction.flush()
-        self._unflushed = self._unflushed_bytes = 0
+        self._flushed, self._unflushed_bytes = self.objects, 0
 
     def check_closure(self) -> None:
         """Raise `missing-objects` unless everything that was received names only what is here."""

@@ -32,6 +32,8 @@ FLUSH_ROWS = 50_000
 FLUSH_BYTES = 256 << 20
 """From either on a transaction names what it has: 20 MB of rows in memory; a crash repeats 256 MiB."""
 
+_KINDS = {int(kind): kind for kind in Kind}
+
 
 class Transaction:
     """Collects objects and changes of refs, and commits them when its `with` block ends without an exception.
@@ -105,21 +107,33 @@ class Transaction:
         return object_id
 
     def put_record(self, object_id: bytes, record: Record) -> None:
-        """Store an object in the form in which it was received; the caller has verified its id.
+        """Store an object in the form in which it was received; see `put_records`."""
+        self.put_records([(object_id, record)])
 
-        Raises `missing-objects` when its base, or a parent of a commit, is not here.
+    def put_records(self, records: Sequence[tuple[bytes, Record]]) -> None:
+        """Store objects as they were received, bases first; the caller has verified the ids.
+
+        What is here already stays as it is; one query for all. Raises `missing-objects` when a base, or a
+        parent of a commit, is not here.
         """
-        kind = Kind(record.kind)
-        if self._objects.find_location(kind, object_id) is not None:
-            return
-        depth = self._depth(kind, object_id, record.base)
-        if kind is Kind.COMMIT or depth > MAX_RECEIVED_DEPTH:
-            data = decode_object(record, None if record.base is None else self.load(kind, record.base))
-            if kind is Kind.COMMIT:
-                self._note_commit(object_id, data)
-            if depth > MAX_RECEIVED_DEPTH:
-                record, depth = encode_object(kind, data), 0
-        self._append(object_id, record, depth)
+        ids: dict[int, list[bytes]] = {}
+        for object_id, record in records:
+            ids.setdefault(record.kind, []).append(object_id)
+        absent = {kind: self._objects.find_missing(_KINDS[kind], some) for kind, some in ids.items()}
+        for object_id, record in records:
+            new = absent[record.kind]
+            if object_id not in new:
+                continue
+            new.discard(object_id)
+            kind, base = _KINDS[record.kind], record.base
+            depth = 0 if base is None else self._depth(kind, object_id, base)
+            if kind is Kind.COMMIT or depth > MAX_RECEIVED_DEPTH:
+                data = decode_object(record, None if base is None else self.load(kind, base))
+                if kind is Kind.COMMIT:
+                    self._note_commit(object_id, data)
+                if depth > MAX_RECEIVED_DEPTH:
+                    record, depth = encode_object(kind, data), 0
+            self._append(object_id, record, depth)
 
     def put_stream(
         self, stream: BinaryIO, size_hint: int = 0, base: bytes | None = None
@@ -137,42 +151,32 @@ class Transaction:
 
         `objects` is what `verify_pack` returned; bases and parents are here already or earlier in the pack.
         """
-        end = 0
-        for packed in objects:
-            end = max(end, packed.offset + _record_bytes(packed))
+        end = max((packed.offset + _record_bytes(packed) for packed in objects), default=0)
         number = self._appender.adopt(path, end)
-        outside = {
-            kind: self._objects.find_missing(kind, (packed.id for packed in objects if packed.kind == kind))
-            for kind in Kind
-        }
-        commits, deep = [], []
+        ids: dict[int, list[bytes]] = {}
         for packed in objects:
-            kind = Kind(packed.kind)
-            if packed.id not in outside[kind]:
+            ids.setdefault(packed.kind, []).append(packed.id)
+        absent = {kind: self._objects.find_missing(_KINDS[kind], some) for kind, some in ids.items()}
+        commits, deep = [], []
+        pending = self._pending
+        for object_id, kind_number, offset, encoding, raw_size, stored_size, base in objects:
+            if object_id not in absent[kind_number]:
                 continue
-            depth = self._depth(kind, packed.id, packed.base)
-            self._pending[kind, packed.id] = Location(
-                number,
-                packed.offset,
-                packed.encoding,
-                packed.raw_size,
-                packed.stored_size,
-                packed.base,
-                depth,
+            depth = 0 if base is None else self._depth(_KINDS[kind_number], object_id, base)
+            pending[kind_number, object_id] = Location(
+                number, offset, encoding, raw_size, stored_size, base, depth
             )
-            if kind is Kind.COMMIT:
-                commits.append(packed.id)
+            if kind_number == Kind.COMMIT:
+                commits.append(object_id)
             if depth > MAX_RECEIVED_DEPTH:
-                deep.append((kind, packed.id))
+                deep.append((_KINDS[kind_number], object_id))
         for commit_id in commits:
             self._note_commit(commit_id, self.load(Kind.COMMIT, commit_id))
         for kind, object_id in deep:
             self._append(object_id, encode_object(kind, self.load(kind, object_id)), 0)
         self._flush_if_large()
 
-    def _depth(self, kind: Kind, object_id: bytes, base: bytes | None) -> int:
-        if base is None:
-            return 0
+    def _depth(self, kind: Kind, object_id: bytes, base: bytes) -> int:
         location = self._objects.find_location(kind, base)
         if location is None:
             raise InvalidData(
@@ -305,7 +309,10 @@ class Transaction:
         database = self._database
         database.execute_many(
             "INSERT OR IGNORE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            ((int(key[0]), key[1], *location) for key, location in sorted(self._pending.items())),
+            [
+                (int(kind), object_id, *self._pending[kind, object_id])
+                for kind, object_id in sorted(self._pending)
+            ],
         )
         database.execute_many(
             "INSERT OR IGNORE INTO commits VALUES (?, ?, ?, ?, ?)",

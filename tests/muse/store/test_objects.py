@@ -187,6 +187,20 @@ def test_a_record_without_its_base_is_refused(repository: Repository) -> None:
     assert caught.value.code == "missing-objects"
 
 
+def test_many_records_are_put_at_once_and_each_is_stored_once(repository: Repository) -> None:
+    old, new = b"some words " * 50, b"some words " * 50 + b"more"
+    base, above = encode_object(Kind.BLOB, old), encode_object(Kind.BLOB, new, (hash_bytes(old), old))
+    rows = [(hash_bytes(old), base), (hash_bytes(new), above), (hash_bytes(old), base)]
+    with repository.transaction() as transaction:
+        transaction.put_records(rows)
+        transaction.put_records(rows)
+    location = repository.objects.find_location(Kind.BLOB, hash_bytes(new))
+    assert location is not None
+    assert location.depth == 1
+    assert sum(path.stat().st_size for path in (repository.muse_dir / "segments").iterdir()) < len(old)
+    assert repository.objects.load(Kind.BLOB, hash_bytes(new)) == new
+
+
 def test_a_commit_without_its_parent_is_refused(repository: Repository) -> None:
     with refused("missing-objects"), repository.transaction() as transaction:
         tree = put_tree(transaction, {"a": b"one"})
