@@ -115,6 +115,22 @@ def read_columns(data: bytes) -> tuple[int, str, list[bytes], list[str]]:
     return level, data[start:id_start].decode("ascii"), ids, text.split("\0") if n else []
 
 
+def read_ids(data: bytes) -> tuple[bytes, tuple[bytes, ...]]:
+    """Return kinds and ids of a node that was validated before: half the cost of `read_columns`."""
+    n = HEADER.unpack_from(data, len(TYPE_LINE))[1]
+    id_start = len(TYPE_LINE) + HEADER.size + n
+    column = _id_columns.get(n)
+    if column is None:
+        column = struct.Struct(f"{ID_BYTES}s" * n)
+        if n < MAX_KEPT_COLUMN:
+            _id_columns[n] = column
+    return data[id_start - n : id_start], column.unpack_from(data, id_start)
+
+
+MAX_KEPT_COLUMN = 256
+_id_columns: dict[int, struct.Struct] = {}
+
+
 def read_numbers(
     data: bytes,
 ) -> tuple[int, str, list[bytes], list[str], tuple[int, ...], tuple[int, ...]]:
