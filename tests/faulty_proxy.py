@@ -90,6 +90,11 @@ class Request:
         """The target without owner, repository and query: `push/stream`, `fetch`, `refs`."""
         return self.target.partition("?")[0].split("/", 3)[-1]
 
+    @property
+    def body_bytes_up(self) -> int:
+        head, gap, _ = self._head.partition(b"\r\n\r\n")
+        return max(0, self.bytes_up - len(head) - len(gap))
+
     def at(self, moment: str) -> Fault | None:
         """The fault, if this is its moment."""
         return self.fault if self.fault is not None and self.fault.moment == moment else None
@@ -204,6 +209,8 @@ class _Link:
         self._ending = socket.SHUT_RDWR
         self._client_gone = threading.Event()
         for one in (client, hub):
+            # What both programs do: a small piece does not wait for the receipt of the one before.
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             proxy.track(one)
         threading.Thread(target=self._run, args=(self._pump_up,), daemon=True).start()
         threading.Thread(target=self._run, args=(self._pump_down,), daemon=True).start()

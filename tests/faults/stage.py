@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from urllib.parse import urlsplit
 
+from tests.faults.behind import Behind
+from tests.faults.processes import kill_family
 from tests.faulty_proxy import FaultyProxy
 from tests.histories import commit_files, commit_random, make_repository
 from tests.hub_process import HubProcess
@@ -22,22 +22,33 @@ from tests.musehub.postgresql import PostgreSQL
 from tests.musehub.seaweedfs import PROVIDED as PROVIDED_S3
 from tests.musehub.seaweedfs import SeaweedFS
 
-from muse.remote.address import Origin
+from muse.remote.address import Origin, RepositoryUrl
+from muse.remote.client import HubClient
+from muse.remote.push import push
+from muse.remote.selection import select_refs
+from muse.store.repository import Repository
 from musehub.db import migrate
 from musehub.db.engine import open_database
 from musehub.settings import Settings, load_settings
 
 SERVERS, EMBEDDED = "servers", "embedded"
-PACK_BYTES = 32 << 10
+INDEX_BYTES = 1 << 10
+PACK_BYTES = (32 << 10) + INDEX_BYTES
+"""No pack is larger."""
+STREAMS = 5
+"""Packs that a client sends at the same time, at most, in pushes as small as these."""
 IDLE_S = 1.0
 LIMITS = {
     "stream_max_objects": 10,
     "stream_max_size_bytes": 60_000,
-    "pack_max_bytes": PACK_BYTES + (64 << 10),
+    "pack_max_bytes": (32 << 10) + (64 << 10),
     "heartbeat_s": 0.3,
     "push_idle_timeout_s": IDLE_S,
+    "workers": 0,
 }
-"""A history of a few dozen files takes several packs, and silence ends soon."""
+"""A history of a few dozen files takes several packs, and silence ends soon. Nobody works at jobs: what they
+ask of the store would take the faults that are meant for a push.
+"""
 PACKS, SMALL = "packs", "small"
 
 
@@ -55,6 +66,8 @@ class Stage:
         self._lock = threading.RLock()
         self._hub_runs = True
         self._templates: dict[str, Path] = {}
+        self._upload_bytes: dict[str, int] = {}
+        self._behind: Behind | None = None
 
     @property
     def address(self) -> Origin:
@@ -81,19 +94,34 @@ class Stage:
                 self.hub.start()
                 self._hub_runs = True
 
+    @property
+    def behind(self) -> Behind:
+        """Database and store of the hub, beside it."""
+        if self._behind is None:
+            self._behind = Behind(self.load_settings())
+        return self._behind
+
+    @property
+    def sent_bytes(self) -> int:
+        """What was sent to the store since `reset`, without heads of requests."""
+        requests = list(self.ways["store"].requests)
+        return sum(request.body_bytes_up for request in requests if request.method == "PUT")
+
     def reset(self) -> None:
         for proxy in self.ways.values():
             proxy.reset()
 
     def close(self) -> None:
+        if self._behind is not None:
+            self._behind.close()
         for proxy in self.ways.values():
             proxy.close()
         self.hub.kill()
 
     # ---- what is pushed
 
-    def copy_template(self, shape: str, folder: Path) -> None:
-        """Make a local repository that always holds the same history of a shape."""
+    def copy_template(self, shape: str, folder: Path, url: RepositoryUrl) -> None:
+        """Make a local repository that always holds the same history of a shape, to be pushed to `url`."""
         if shape not in self._templates:
             path = self.folder / f"template-{shape}"
             with make_repository(path) as repository:
@@ -107,6 +135,19 @@ class Stage:
                     commit_random(repository, rng, commits=2, files=3, size=2000)
             self._templates[shape] = path
         shutil.copytree(self._templates[shape], folder)
+        with Repository.open(folder) as repository:
+            repository.settings.set("remote.origin.url", str(url))
+
+    def count_upload_bytes(self, shape: str) -> int:
+        """What a push of a shape that nothing strikes sends to the store."""
+        if shape not in self._upload_bytes:
+            folder = self.folder / f"unstruck-{shape}"
+            self.copy_template(shape, folder, RepositoryUrl(self.address, self.hub.user, f"unstruck-{shape}"))
+            with Repository.open(folder) as repository, HubClient(self.address, self.hub.token) as hub:
+                push(repository, "origin", select_refs(repository), hub)
+            self._upload_bytes[shape] = self.sent_bytes
+            self.reset()
+        return self._upload_bytes[shape]
 
 
 class ServerStage(Stage):
@@ -162,7 +203,7 @@ class ServerStage(Stage):
         with self._lock:
             self._postgresql_runs = False
             server = self._postgresql._server
-            _kill_family(server.get_pid())
+            kill_family(server.get_pid())
             # They may name a process that is dead and not yet waited for, which would count as a running one.
             for lock in ("postmaster.pid", ".s.PGSQL.5432.lock"):
                 (server.pgdata / lock).unlink(missing_ok=True)
@@ -190,10 +231,12 @@ class ServerStage(Stage):
     def heal(self) -> None:
         with self._lock:
             if not self._postgresql_runs:
-                self._postgresql._server.ensure_postgres_running()
+                with _machine():
+                    self._postgresql._server.ensure_postgres_running()
                 self._postgresql_runs = True
             if not self._seaweedfs_runs:
-                self._seaweedfs.start()
+                with _machine():
+                    self._seaweedfs.start()
                 self._seaweedfs_runs = True
             super().heal()
 
@@ -208,36 +251,16 @@ class ServerStage(Stage):
         self.heal()
 
 
-def _kill_family(pid: int) -> None:
-    """SIGKILL a process and its children, and wait until none of them runs."""
-    family = [pid, *_children(pid)]
-    for one in family:
-        try:
-            os.kill(one, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-    while any(_runs(one) for one in family):
-        time.sleep(0.005)
+class ServerDidNotStart(OSError):
+    """PostgreSQL or the S3 server did not come back: nothing of ours can be blamed for it."""
 
 
-def _children(pid: int) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == pid:
-                    found.append(int(entry.name))
-            except (OSError, ValueError, IndexError):
-                continue
-    return found
-
-
-def _runs(pid: int) -> bool:
+@contextmanager
+def _machine() -> Iterator[None]:
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return False
-    return state not in ("Z", "X")
+        yield
+    except Exception as error:
+        raise ServerDidNotStart(str(error)) from error
 
 
 @contextmanager

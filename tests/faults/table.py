@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from tests.faults.play import AT_ONCE, RETRIED, SECOND, Played
+from tests.faults.play import AT_ONCE, LOST, RETRIED, SECOND, Played
 from tests.faults.scenes import PLACES
 
 _FAULTS = {
@@ -49,7 +49,7 @@ _MOMENTS = {
 _TEXT = """# Reliability
 
 Written by `make soak-table` (`scripts/soak.py --table`), seed {seed}: {scenes} pushes, each struck by one or
-two faults. **Lost: 0.** {landed}
+two faults. **Lost: {lost}.** {landed}
 
 Each scene pushes a history that no hub has seen by way of proxies (client to hub, client to store, hub to
 store) which strike at one step. Whatever was killed is then brought back and `muse push` runs again. After
@@ -58,8 +58,9 @@ that all of this holds, or the scene is lost:
 - whoever pushed saw success, or an error with a code and a hint, never `internal`;
 - the branch is at the commit that was pushed, and the receipt says so each time it is asked for;
 - a clone is identical, object by object; `muse fsck` finds nothing in it nor in the origin;
-- what was sent again is at most the pack of the struck connection, or one for each upload stream where a
-  program died;
+- what was confirmed was not sent again: beyond what the hub had recorded of it, the first push sent at most
+  one pack for each attempt that failed, and one for each of its upload streams if it died; the second push
+  sent no more than was not recorded;
 - `musehub fsck --deep` finds nothing, and `musehub gc` after the grace period leaves no orphan in the store.
 
 A scene ends "at once" when the client did not notice, "after a retry" when it repeated something by itself,
@@ -78,7 +79,7 @@ scene again.
 
 def reliability_page(scenes: Sequence[Played], seed: int) -> str:
     """The page; a scene of two faults counts for each, one that no fault came to counts for nothing."""
-    played = [one for one in scenes if one.struck]
+    played = [one for one in scenes if one.struck or one.outcome == LOST]
     outcomes = Counter(one.outcome for one in played)
     landed = (
         f"{outcomes[AT_ONCE]} landed at once, {outcomes[RETRIED]} after a retry inside the client, "
@@ -95,8 +96,8 @@ def reliability_page(scenes: Sequence[Played], seed: int) -> str:
         count = counts[key]
         rows.append(
             f"| {_FAULTS[fault]} | {step} | {_MOMENTS[moment]} | {count.total()} | {count[AT_ONCE]} "
-            f"| {count[RETRIED]} | {count[SECOND]} | 0 |"
+            f"| {count[RETRIED]} | {count[SECOND]} | {count[LOST]} |"
         )
     described = "; ".join(f"`{name}` {what}" for name, what in _STEPS.items())
-    text = _TEXT.format(seed=seed, scenes=len(played), landed=landed, steps=described)
+    text = _TEXT.format(seed=seed, scenes=len(played), lost=outcomes[LOST], landed=landed, steps=described)
     return text + "\n".join(rows) + "\n"
