@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from muse.history.directory import Load, Nodes
-from muse.history.walk import Graph, iter_commits
+from muse.history.walk import Graph, Node, iter_commits
 from muse.objects.chunks import decode_chunks
 from muse.objects.ids import Kind
 from muse.objects.references import target_kind
-from muse.objects.tree import BLOB_KINDS, CHUNKED_KINDS, DIRECTORY, PAGE, Entry, read_columns
+from muse.objects.tree import BLOB_KINDS, CHUNKED_KINDS, DIRECTORY, PAGE, Entry, read_ids
+
+LoadMany = Callable[[Kind, Collection[bytes]], Iterable[tuple[bytes, bytes]]]
+"""Returns (id, bytes) of many objects in any order, or raises when one is not there."""
+
+STEP_OBJECTS = 1000
+"""Trees and commits between two steps, so that what is sent in steps stays few requests."""
+MAX_WINDOW = 32
+"""Commits whose trees are read together, level by level: a few queries instead of one for each tree."""
+WINDOW_OBJECTS = 8192
+"""A window that listed more is followed by a smaller one: what it lists is held, at about 100 bytes each."""
+
+_BLOBS = "".join(sorted(BLOB_KINDS)).encode()
+_LISTS = "".join(sorted(CHUNKED_KINDS)).encode()
+_TREES = (DIRECTORY + PAGE).encode()
+
+
+class Step(NamedTuple):
+    """The first so many commits, metadata and blobs of a plan are closed: they name nothing after them."""
+
+    commits: int
+    metadata: int
+    blobs: int
 
 
 class NewObjects(NamedTuple):
@@ -18,17 +40,22 @@ class NewObjects(NamedTuple):
 
     `metadata` are trees and chunk lists, children first; `commits` parents first. Blobs may come in any order
     before them. `had` are objects of the `haves` that stood where a new one stands now: the other side may be
-    sent differences from these.
+    sent differences from these. `steps` are places where a sender may pause, the end not among them.
     """
 
     commits: list[bytes]
     metadata: list[tuple[Kind, bytes]]
     blobs: list[bytes]
     had: set[tuple[Kind, bytes]]
+    steps: list[Step]
 
 
 def find_new_objects(
-    load: Load, graph: Graph, wants: Iterable[bytes], haves: Iterable[bytes] = ()
+    load: Load,
+    graph: Graph,
+    wants: Iterable[bytes],
+    haves: Iterable[bytes] = (),
+    load_many: LoadMany | None = None,
 ) -> NewObjects:
     """Return every object that `wants` reach and `haves` do not, each once.
 
@@ -39,18 +66,43 @@ def find_new_objects(
     haves = list(haves)
     nodes = list(iter_commits(graph, wants, haves))
     nodes.reverse()
-    search = _Search(load)
-    for node in nodes:
-        parent_trees = [graph(parent).tree for parent in node.parents] if haves else []
-        search.visit_directory(node.tree, parent_trees)
-    return NewObjects([node.id for node in nodes], search.metadata, search.blobs, search.find_had())
+    search = _Search(load, load_many or (lambda kind, ids: ((one, load(kind, one)) for one in ids)))
+    steps: list[Step] = []
+    done = 0
+    for window in _iter_windows(nodes, search) if not haves else ([node] for node in nodes):
+        if not haves:
+            search.read_ahead([node.tree for node in window])
+        for node in window:
+            search.visit_directory(node.tree, [graph(one).tree for one in node.parents] if haves else [])
+        done += len(window)
+        at = Step(done, len(search.metadata), len(search.blobs))
+        last = steps[-1] if steps else Step(0, 0, 0)
+        if at.commits + at.metadata >= last.commits + last.metadata + STEP_OBJECTS:
+            steps.append(at)
+    if steps and steps[-1].commits == len(nodes):
+        steps.pop()
+    return NewObjects([node.id for node in nodes], search.metadata, search.blobs, search.find_had(), steps)
+
+
+def _iter_windows(nodes: Sequence[Node], search: _Search) -> Iterator[Sequence[Node]]:
+    """Cut commits into windows: the first brings most, so it begins with one."""
+    width = 1
+    start = 0
+    while start < len(nodes):
+        before = len(search.metadata) + len(search.blobs)
+        yield nodes[start : start + width]
+        start += width
+        few = len(search.metadata) + len(search.blobs) - before < WINDOW_OBJECTS
+        width = min(MAX_WINDOW, 2 * width) if few else max(1, width // 2)
 
 
 class _Search:
     """Collects what is new; one set of seen ids per kind, since most look-ups answer "seen"."""
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: Load, load_many: LoadMany) -> None:
         self._load = load
+        self._load_many = load_many
+        self._ahead: dict[bytes, Sequence[bytes]] = {}
         self._trees: set[bytes] = set()
         self._lists: set[bytes] = set()
         self._blobs: set[bytes] = set()
@@ -95,21 +147,60 @@ class _Search:
         if not nodes.leaves:
             self._add_tree(tree_id)
 
+    def read_ahead(self, tree_ids: Iterable[bytes]) -> None:
+        """Read trees and everything new below them, level by level, and add the files that they name.
+
+        What was read ahead before is dropped.
+        """
+        ahead: dict[bytes, Sequence[bytes]] = {}
+        wave: Collection[bytes] = {tree_id for tree_id in tree_ids if tree_id not in self._trees}
+        while wave:
+            below: set[bytes] = set()
+            for tree_id, data in self._load_many(Kind.TREE, wave):
+                trees = self._read_names(data)
+                ahead[tree_id] = trees
+                below.update(trees)
+            wave = below.difference(ahead)
+        self._ahead = ahead
+
+    def _read_names(self, data: bytes) -> Sequence[bytes]:
+        """Add what a tree names, and return the trees among that which were not seen before."""
+        kinds, ids = read_ids(data)
+        if not kinds.strip(_BLOBS):
+            self._add_blobs(ids)
+            return ()
+        seen = self._trees
+        if not kinds.strip(_TREES):
+            return [one for one in ids if one not in seen]
+        pairs = list(zip(kinds, ids, strict=True))
+        self._add_blobs([one for kind, one in pairs if kind in _BLOBS])
+        for kind, root in pairs:
+            if kind in _LISTS:
+                self._visit_chunks(root, [])
+        return [one for kind, one in pairs if kind in _TREES and one not in seen]
+
+    def _add_blobs(self, ids: Sequence[bytes]) -> None:
+        seen = self._blobs
+        new = [one for one in ids if one not in seen]
+        if new:
+            seen.update(new)
+            self.blobs += new if len(new) == 1 else dict.fromkeys(new)
+
     def _visit_new(self, tree_id: bytes) -> None:
         """Visit a directory, or a node of one, that nothing old stands beside: only kinds and ids matter."""
-        trees, blobs = self._trees, self._blobs
-        _, kinds, ids, _ = read_columns(self._load(Kind.TREE, tree_id))
-        for kind, object_id in zip(kinds, ids, strict=True):
-            if kind in BLOB_KINDS:
-                if object_id not in blobs:
-                    blobs.add(object_id)
-                    self.blobs.append(object_id)
-            elif kind in (DIRECTORY, PAGE):
-                if object_id not in trees:
-                    self._visit_new(object_id)
-            elif kind in CHUNKED_KINDS:
-                self._visit_chunks(object_id, [])
-        self._add_tree(tree_id)
+        if tree_id not in self._ahead:
+            self.read_ahead([tree_id])
+        seen, ahead = self._trees, self._ahead
+        seen.add(tree_id)
+        stack = [(tree_id, iter(ahead[tree_id]))]
+        while stack:
+            for below in stack[-1][1]:
+                if below not in seen:
+                    seen.add(below)
+                    stack.append((below, iter(ahead[below])))
+                    break
+            else:
+                self.metadata.append((Kind.TREE, stack.pop()[0]))
 
     def _add_tree(self, tree_id: bytes) -> None:
         if tree_id not in self._trees:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from muse.history.missing import find_new_objects
+from muse.history.missing import Step, find_new_objects
 from muse.objects.commit import decode_tag
 from muse.objects.ids import Kind
 from muse.objects.references import iter_references
@@ -23,13 +24,15 @@ class Plan(NamedTuple):
     """Objects to send: blobs in any order, then `metadata` children first, then `commits` (and tags) parents
     first.
 
-    `had` are objects that the hub is known to have and that records may be based on.
+    `had` are objects that the hub is known to have and that records may be based on. The first objects up to
+    one of `steps` name nothing after them.
     """
 
     blobs: list[bytes]
     metadata: list[Key]
     commits: list[Key]
     had: set[Key]
+    steps: Sequence[Step] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -59,14 +62,14 @@ def plan_push(repository: Repository, targets: Iterable[Ref], known: Iterable[Re
             commits.append(target)
         elif kind is not Kind.TAG:
             others.append((kind, target))
-    new = find_new_objects(load, repository.graph, commits, haves)
+    new = find_new_objects(load, repository.graph, commits, haves, repository.objects.load_many)
     blobs, metadata = new.blobs, new.metadata
     if others:
         seen = {*metadata, *((Kind.BLOB, blob) for blob in blobs)}
         for key in others:
             _add_closure(repository, key, seen, blobs, metadata)
     sent = [*((Kind.COMMIT, commit) for commit in new.commits), *dict.fromkeys(tags)]
-    return Plan(blobs, metadata, sent, new.had)
+    return Plan(blobs, metadata, sent, new.had, new.steps)
 
 
 def _find_haves(repository: Repository, known: Iterable[Ref]) -> tuple[list[bytes], set[Key]]:
@@ -112,7 +115,8 @@ def remove_recorded(hub: HubClient, path: str, plan: Plan, *, only_blobs: bool =
     had = set(plan.had)
     blobs = _find_missing(hub, path, Kind.BLOB, plan.blobs, had)
     if only_blobs:
-        return plan._replace(blobs=blobs, had=had)
+        steps = [step._replace(blobs=n) for step, n in zip(plan.steps, _recount(plan, blobs), strict=True)]
+        return plan._replace(blobs=blobs, had=had, steps=steps)
     kept: list[list[Key]] = []
     for keys in (plan.metadata, plan.commits):
         missing: set[Key] = set()
@@ -121,6 +125,16 @@ def remove_recorded(hub: HubClient, path: str, plan: Plan, *, only_blobs: bool =
             missing.update((kind, object_id) for object_id in _find_missing(hub, path, kind, ids, had))
         kept.append([key for key in keys if key in missing])
     return Plan(blobs, kept[0], kept[1], had)
+
+
+def _recount(plan: Plan, kept: list[bytes]) -> Iterator[int]:
+    """Yield how many of the blobs before each step are kept, in the same order."""
+    number = start = 0
+    for step in plan.steps:
+        for blob in islice(plan.blobs, start, step.blobs):
+            number += number < len(kept) and kept[number] == blob
+        start = step.blobs
+        yield number
 
 
 def _find_missing(hub: HubClient, path: str, kind: Kind, ids: list[bytes], had: set[Key]) -> list[bytes]:

@@ -7,21 +7,22 @@ result is known, and another attempt, now or from a later process, asks what bec
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from muse.errors import Conflict, MuseError, NotFound, RemoteFailure
-from muse.packs.record import Record
+from muse.objects.ids import Kind
 from muse.remote.client import CLIENT_NAME, HubClient
+from muse.remote.metadata import Batch, MetadataInParts
 from muse.remote.plan import Plan, plan_push, remove_recorded
 from muse.remote.progress import Phase, Progress, Stopwatch, silent
-from muse.remote.records import Outgoing
+from muse.remote.records import Outgoing, Piece
 from muse.remote.selection import Wish
 from muse.remote.state import find_open_push
 from muse.remote.stream import iter_push_frames, send_frames
 from muse.remote.updates import PushOptions, RemoteRefs
 from muse.wire.messages import PUSH_ID_BYTES, PushHeader, PushResult, Ref, RefUpdate
-from muse.wire.parsing import parse_push_result
+from muse.wire.parsing import parse_part_result, parse_push_result
 
 if TYPE_CHECKING:
     from muse.store.repository import Repository
@@ -205,15 +206,23 @@ class _Push:
             self._watch.switch("ask what is missing")
             plan = self._remove_recorded(plan)
             packed = len(plan.blobs) >= self._refs.limits.stream_max_objects
-        blobs: list[Record] = []
+        blobs: list[Piece] = []
         if not packed:
             self._watch.switch("read")
             blobs, packed = self._read_blobs(plan)
+        metadata = MetadataInParts(self._repository.objects, plan, self._send_part)
         if packed:
-            self._watch.switch("upload")
-            self._upload(plan)
             blobs = []
-        return self._send(updates, plan, blobs)
+            self._watch.switch("upload")
+            try:
+                self._upload(plan, metadata)
+            except Exception:
+                metadata.finish()  # or the next attempt would meet what is still under way
+                raise
+            self._watch.switch("send")
+            metadata.finish()
+            self._objects += metadata.objects_sent
+        return self._send(updates, metadata.rest(), blobs)
 
     def _remove_recorded(self, plan: Plan) -> Plan:
         try:
@@ -223,55 +232,72 @@ class _Push:
                 raise
             return plan  # the repository is still to be made
 
-    def _read_blobs(self, plan: Plan) -> tuple[list[Record], bool]:
+    def _read_blobs(self, plan: Plan) -> tuple[list[Piece], bool]:
         """Read the blobs of a small push; ([], True) when they are too many bytes for one request."""
-        outgoing = Outgoing(self._repository.objects, plan.had)
-        size = 0
-        records = []
-        for object_id, stored in outgoing.iter_blobs(plan.blobs):
-            record = outgoing.prepare(object_id, stored)
-            size += record.size_bytes
-            if size >= self._refs.limits.stream_max_size_bytes:
-                return [], True
-            records.append(record)
-        return records, False
+        objects, most = self._repository.objects, self._refs.limits.stream_max_size_bytes
+        places = objects.find_places(Kind.BLOB, plan.blobs)
+        if sum(place.end - place.offset for place in places) >= most:
+            return [], True
+        pieces = list(Outgoing(objects, plan.had).iter_blobs(places))
+        if sum(len(piece.data) for piece in pieces) >= most:
+            return [], True
+        return pieces, False
 
-    def _upload(self, plan: Plan) -> None:
-        from muse.remote.upload import Uploader, iter_packs
+    def _upload(self, plan: Plan, metadata: MetadataInParts) -> None:
+        from muse.remote.packing import iter_packs
+        from muse.remote.upload import Uploader
 
-        outgoing = Outgoing(self._repository.objects, plan.had)
-        with Uploader(self._hub, self._path, self._push_id, self._refs.create, self._progress) as uploader:
-            for pack in iter_packs(outgoing, plan.blobs, self._refs.limits):
+        hub, create, confirmed = self._hub, self._refs.create, metadata.note_confirmed
+        with Uploader(hub, self._path, self._push_id, create, self._progress, confirmed) as uploader:
+            for pack in iter_packs(self._repository.objects, plan.had, plan.blobs, self._refs.limits):
+                metadata.expect(pack)
                 uploader.submit(pack)
             done = uploader.finish()
         self._packs += done.packs
         self._objects += done.objects
 
-    def _send(self, updates: list[RefUpdate], plan: Plan, blobs: list[Record]) -> PushResult:
+    def _send_part(self, batch: Batch) -> None:
+        """Send trees and commits while packs are uploaded; called in another thread."""
+        header = self._make_header([], batch, [], more=True)
+        frames = iter_push_frames(header, (), batch.iter_trees(), batch.iter_commits())
+        answer = parse_part_result(send_frames(self._hub, self._path, lambda: frames, silent))
+        self._check_answer(answer.push_id)
+
+    def _send(self, updates: list[RefUpdate], batch: Batch, blobs: list[Piece]) -> PushResult:
         self._watch.switch("send")
-        counts = {"S": len(plan.metadata), "O": len(blobs), "C": len(plan.commits)}
-        header = PushHeader(
+        header = self._make_header(updates, batch, blobs)
+        frames = iter_push_frames(header, blobs, batch.iter_trees(), batch.iter_commits())
+        receipt = parse_push_result(
+            send_frames(
+                self._hub,
+                self._path,
+                lambda: frames,
+                self._progress,
+                lambda: self._watch.switch("wait for the hub"),
+            )
+        )
+        self._check_answer(receipt.push_id)
+        self._objects += sum(header.counts.values())
+        return receipt
+
+    def _make_header(
+        self, updates: list[RefUpdate], batch: Batch, blobs: list[Piece], *, more: bool = False
+    ) -> PushHeader:
+        counts = {"S": batch.trees, "O": sum(piece.records for piece in blobs), "C": batch.commits}
+        return PushHeader(
             self._push_id,
             updates,
             self._refs.create,
             CLIENT_NAME,
             {name: n for name, n in counts.items() if n},
-            sum(record.size_bytes for record in blobs),
+            sum(len(piece.data) for piece in blobs),
             self._checking_all,
+            more,
         )
 
-        def make_frames() -> Iterator[bytes]:
-            outgoing = Outgoing(self._repository.objects, plan.had)
-            metadata, commits = outgoing.iter_ordered(plan.metadata), outgoing.iter_ordered(plan.commits)
-            return iter_push_frames(header, blobs, metadata, commits)
-
-        receipt = send_frames(
-            self._hub, self._path, make_frames, self._progress, lambda: self._watch.switch("wait for the hub")
-        )
-        self._objects += sum(counts.values())
-        if receipt.push_id != self._push_id:
+    def _check_answer(self, push_id: bytes) -> None:
+        if push_id != self._push_id:
             raise RemoteFailure("remote-error", "the hub answered with the receipt of another push")
-        return receipt
 
     # ---- the end
 

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from muse.objects.ids import Kind
-from muse.packs.record import Record, encode_object
+from muse.packs.record import encode_object, encode_record
 
 if TYPE_CHECKING:
-    from muse.store.locations import Location
+    from muse.store.locations import Place
     from muse.store.objects import ObjectStore
 
 Key = tuple[Kind, bytes]
-ORDERED_BATCH = 512
-"""Records of metadata held at once to bring them into order: a few kilobytes each."""
-CHAINED_BLOBS = 50_000
-"""Blobs that are sorted into chains at once: 15 MB of places."""
-READ_BYTES = 8 << 20
-"""Records of blobs held at once to bring them into order."""
+ORDERED_BATCH = 2048
+"""Records of metadata that are held at once: a few hundred bytes each."""
+
+
+class Piece(NamedTuple):
+    """Whole records that go out side by side."""
+
+    records: int
+    data: bytes | memoryview
 
 
 class Outgoing:
@@ -34,69 +37,65 @@ class Outgoing:
         self._had = set(had)
         self._sent: dict[Kind, set[bytes]] = {kind: set() for kind in Kind}
 
-    def iter_blobs(self, ids: Sequence[bytes]) -> Iterator[tuple[bytes, Record]]:
-        """Yield (id, record) of blobs as stored, each right after its base where both are among them.
+    def iter_blobs(self, places: Sequence[Place]) -> Iterator[Piece]:
+        """Yield the records of blobs, each after its base where both are among them."""
+        yield from self._iter_pieces(order_chains(places))
 
-        Whoever decodes them one after the other then has the base at hand. To be given to `prepare`.
-        """
-        for start in range(0, len(ids), CHAINED_BLOBS):
-            places = self._objects.find_locations(Kind.BLOB, ids[start : start + CHAINED_BLOBS])
-            for batch in _split(_order_chains(places), places):
-                stored = sorted(((one, places[one]) for one in batch), key=lambda item: item[1][:2])
-                records = dict(self._objects.iter_places(Kind.BLOB, stored))
-                for object_id in batch:
-                    yield object_id, records.pop(object_id)
-
-    def iter_ordered(self, keys: Iterable[Key]) -> Iterator[Record]:
-        """Yield the records of `keys` in their order, prepared."""
+    def iter_ordered(self, keys: Iterable[Key]) -> Iterator[Piece]:
+        """Yield the records of `keys` in their order."""
         iterator = iter(keys)
         while batch := list(islice(iterator, ORDERED_BATCH)):
-            records = {
-                (kind, object_id): record for kind, object_id, record in self._objects.iter_records(batch)
-            }
-            for kind, object_id in batch:
-                yield self.prepare(object_id, records[kind, object_id])
+            places: dict[tuple[int, bytes], Place] = {}
+            for kind in dict.fromkeys(kind for kind, _ in batch):
+                found = self._objects.find_places(kind, [one for other, one in batch if other is kind])
+                places |= {(kind, place.id): place for place in found}
+            yield from self._iter_pieces([places[key] for key in batch])
 
-    def prepare(self, object_id: bytes, record: Record) -> Record:
-        """Return the record as it may be sent now, and count the object as sent."""
-        kind, base = Kind(record.kind), record.base
-        if base is not None and base not in self._sent[kind] and (kind, base) not in self._had:
-            record = encode_object(kind, self._objects.load(kind, object_id))
-        self._sent[kind].add(object_id)
-        return record
+    def _iter_pieces(self, places: Sequence[Place]) -> Iterator[Piece]:
+        copied: list[Place] = []
+        for place in places:
+            kind, base = Kind(place.kind), place.base
+            if base is None or base in self._sent[kind] or (kind, base) in self._had:
+                copied.append(place)
+            else:
+                yield from self._iter_copies(copied)
+                copied = []
+                yield Piece(1, encode_anew(self._objects, place))
+            self._sent[kind].add(place.id)
+        yield from self._iter_copies(copied)
 
-    def begin_pack(self) -> None:
-        """Count nothing as sent: packs are verified in any order, so one may not be based on another."""
-        self._sent[Kind.BLOB].clear()
+    def _iter_copies(self, places: Sequence[Place]) -> Iterator[Piece]:
+        for group, data in self._objects.iter_copies(places):
+            yield Piece(len(group), data)
 
 
-def _order_chains(places: dict[bytes, Location]) -> Iterator[bytes]:
-    """Yield every id once: as stored, but what is based on an object follows it at once."""
-    based_on: dict[bytes, list[bytes]] = {}
-    first: list[bytes] = []
-    for object_id in sorted(places, key=lambda one: places[one][:2]):
-        base = places[object_id].base
-        if base in places:
-            based_on.setdefault(base, []).append(object_id)
+def encode_anew(objects: ObjectStore, place: Place) -> bytes:
+    """Return a record of the object that stands on no other."""
+    kind = Kind(place.kind)
+    return encode_record(encode_object(kind, objects.load(kind, place.id)))
+
+
+def order_chains(places: Sequence[Place]) -> Sequence[Place]:
+    """Keep the order, but let everything that is based on an object follow it at once.
+
+    Versions of one file lie far apart where commits wrote them; this way whoever decodes them one after the
+    other has the base at hand.
+    """
+    if all(place.base is None for place in places):
+        return places
+    here = {place.id for place in places}
+    based_on: dict[bytes, list[Place]] = {}
+    first: list[Place] = []
+    for place in places:
+        if place.base in here:
+            based_on.setdefault(place.base, []).append(place)
         else:
-            first.append(object_id)
+            first.append(place)
+    ordered = []
     for top in first:
         stack = [top]
         while stack:
-            object_id = stack.pop()
-            yield object_id
-            stack += reversed(based_on.get(object_id, ()))
-
-
-def _split(ids: Iterable[bytes], places: dict[bytes, Location]) -> Iterator[list[bytes]]:
-    """Cut into batches of about `READ_BYTES` stored bytes."""
-    batch: list[bytes] = []
-    size = 0
-    for object_id in ids:
-        batch.append(object_id)
-        size += places[object_id].size_bytes
-        if size >= READ_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+            place = stack.pop()
+            ordered.append(place)
+            stack += reversed(based_on.get(place.id, ()))
+    return ordered

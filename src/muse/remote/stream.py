@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from muse.packs.record import Record
+from muse.remote.records import Piece
 from muse.wire.frames import (
     BLOBS,
     COMMITS,
@@ -19,8 +19,8 @@ from muse.wire.frames import (
     RecordBatch,
     encode_json,
 )
-from muse.wire.messages import End, PushHeader, PushResult
-from muse.wire.parsing import parse_progress, parse_push_result
+from muse.wire.messages import End, PushHeader
+from muse.wire.parsing import parse_progress
 
 if TYPE_CHECKING:
     from muse.remote.client import HubClient
@@ -32,9 +32,9 @@ WHOLE_BODY_BYTES = 1 << 20
 
 def iter_push_frames(
     header: PushHeader,
-    blobs: Iterable[Record],
-    metadata: Iterable[Record],
-    commits: Iterable[Record],
+    blobs: Iterable[Piece],
+    metadata: Iterable[Piece],
+    commits: Iterable[Piece],
 ) -> Iterator[bytes]:
     """Encode a whole push; the records are read as the frames are taken."""
     digest = hashlib.sha256()
@@ -43,12 +43,12 @@ def iter_push_frames(
     assert frame is not None
     digest.update(frame)
     yield frame
-    for frame_type, records in ((BLOBS, blobs), (TREES, metadata), (COMMITS, commits)):
+    for frame_type, pieces in ((BLOBS, blobs), (TREES, metadata), (COMMITS, commits)):
         batch = RecordBatch(frame_type)
         count = 0
-        for record in records:
-            count += 1
-            frame = batch.add(record)
+        for piece in pieces:
+            count += piece.records
+            frame = batch.add_encoded(piece.data)
             if frame is not None:
                 digest.update(frame)
                 yield frame
@@ -66,9 +66,9 @@ def send_frames(
     path: str,
     make_frames: Callable[[], Iterator[bytes]],
     progress: Progress,
-    all_sent: Callable[[], None],
-) -> PushResult:
-    """Send the frames of a push and return its receipt; `all_sent` is called when the last byte is out.
+    all_sent: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Send the frames of a push and return what R holds; `all_sent` is called when the last byte is out.
 
     Raises what the hub's X frame holds, and what `HubClient` raises.
     """
@@ -97,4 +97,4 @@ def send_frames(
         at = parse_progress(frame.json())
         progress(f"hub: {at.phase}", at.done, at.total, at.unit)
 
-    return parse_push_result(hub.load_result(f"{path}/push/stream", MEDIA_TYPE, make_body, show))
+    return hub.load_result(f"{path}/push/stream", MEDIA_TYPE, make_body, show)

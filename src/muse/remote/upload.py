@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from muse.errors import AccessDenied, InvalidData, LimitReached, MuseError, RemoteFailure
-from muse.packs.pack import TARGET_BYTES, PackWriter
 from muse.remote.client import JSON_TYPE
 from muse.remote.retry import RETRY_AFTER
 from muse.wire.messages import (
     ConfirmRequest,
     Create,
-    Limits,
     Multipart,
     PartRequest,
     PresignRequest,
@@ -25,8 +23,8 @@ from muse.wire.parsing import parse_confirm_result, parse_presign_answer, parse_
 
 if TYPE_CHECKING:
     from muse.remote.client import HubClient, OpenAnswer
+    from muse.remote.packing import Pack
     from muse.remote.progress import Progress
-    from muse.remote.records import Outgoing
 
 Parts = Sequence[bytes | memoryview]
 
@@ -38,16 +36,6 @@ MiB.
 """
 PIECE_BYTES = 256 << 10
 AGAIN = "push again; what was confirmed is not sent twice"
-INDEX_RESERVE_BYTES = 64 << 10
-
-
-class Pack(NamedTuple):
-    """A sealed pack."""
-
-    digest: bytes
-    parts: Parts
-    size_bytes: int
-    objects: int
 
 
 class Uploaded(NamedTuple):
@@ -56,37 +44,13 @@ class Uploaded(NamedTuple):
     size_bytes: int
 
 
-def iter_packs(outgoing: Outgoing, blobs: Sequence[bytes], limits: Limits) -> Iterator[Pack]:
-    """Seal blobs into packs of about `TARGET_BYTES`, fewer bytes where the hub takes less.
-
-    No pack leans on another one of these, so they may be confirmed in any order.
-    """
-    target = min(TARGET_BYTES, limits.pack_max_bytes - INDEX_RESERVE_BYTES)
-    writer = PackWriter()
-    for object_id, stored in outgoing.iter_blobs(blobs):
-        record = outgoing.prepare(object_id, stored)
-        if len(writer) and writer.size_bytes + record.size_bytes > target:
-            yield _seal(writer)
-            writer = PackWriter()
-            outgoing.begin_pack()
-            record = outgoing.prepare(object_id, stored)
-        writer.add(object_id, record)
-    if len(writer):
-        yield _seal(writer)
-
-
-def _seal(writer: PackWriter) -> Pack:
-    digest, parts = writer.seal()
-    return Pack(digest, parts, sum(map(len, parts)), len(writer))
-
-
 class Uploader:
     """Sends packs in threads of its own. `submit` waits while too much is in flight; `finish` until all is
     confirmed.
 
     How many go at once adapts: one more for every round that went well, half after a failure that a retry may
-    cure. Leave the `with` block with an exception and what is in flight is given up. Both methods raise what
-    made a pack fail for good.
+    cure. `confirmed` is called for every pack that the hub has, never for two at once. Leave the `with` block
+    with an exception and what is in flight is given up. Both methods raise what made a pack fail for good.
     """
 
     def __init__(
@@ -96,6 +60,7 @@ class Uploader:
         push_id: bytes,
         create: Create | None,
         progress: Progress,
+        confirmed: Callable[[Pack], None] = lambda pack: None,
         max_bytes_in_flight: int = MAX_BYTES_IN_FLIGHT,
     ) -> None:
         self._hub = hub
@@ -103,6 +68,7 @@ class Uploader:
         self._push_id = push_id
         self._create = create
         self._progress = progress
+        self._confirmed = confirmed
         self._max_bytes_in_flight = max_bytes_in_flight
         self._changed = threading.Condition()
         self._queue: deque[Pack] = deque()
@@ -191,6 +157,7 @@ class Uploader:
         self._bytes_in_flight -= pack.size_bytes
         done = self._done
         self._done = Uploaded(done.packs + 1, done.objects + pack.objects, done.size_bytes + pack.size_bytes)
+        self._confirmed(pack)
         self._start_threads()
         self._changed.notify_all()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +165,7 @@ class Database:
         except sqlite3.Error as error:
             raise database_failure(error, self.path) from error
 
-    def load_set(self, select: str, ids: Sequence[bytes], width: int = 32, **parameters: Any) -> list[Any]:
+    def load_set(self, select: str, ids: Collection[bytes], width: int = 32, **parameters: Any) -> list[Any]:
         """Run a query over a set of ids of `width` bytes, each once; `select` sees them as `wanted.id`.
 
         The order of the rows is that of the sorted ids only if the query leaves it so.

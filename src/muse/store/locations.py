@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from muse.objects.ids import ID_BYTES
 from muse.packs.record import HEADER
-from muse.store.cache import Key
 
 READ_BYTES = 1 << 20
 READ_GAP_BYTES = 16 << 10
 """Records this close are read in one call: reading on costs less than asking again."""
+
+_END = f"offset + stored_size + {HEADER.size} + CASE WHEN base IS NULL THEN 0 ELSE {ID_BYTES} END"
+PLACE_COLUMNS = f"segment, offset, {_END}, kind, objects.id, base, depth"
 
 
 class Location(NamedTuple):
@@ -30,59 +32,81 @@ class Location(NamedTuple):
         return HEADER.size + (ID_BYTES if self.base else 0) + self.stored_size
 
 
-def bases_first(located: list[tuple[Key, Location]]) -> list[tuple[Key, Location]]:
-    """Sort by place; where two writers made a base lie behind what is based on it, by depth."""
-    located.sort(key=lambda item: item[1][:2])
-    if all(location.base is None for _, location in located):
-        return located
-    behind = {key for key, _ in located}
-    for key, location in located:
-        behind.discard(key)
-        if location.base is not None and (key[0], location.base) in behind:
-            return sorted(located, key=lambda item: (item[1].depth, item[1][:2]))
-    return located
+class Place(NamedTuple):
+    """Where the record of one object lies, to read many. `end` is behind its last byte."""
+
+    segment: int
+    offset: int
+    end: int
+    kind: int
+    id: bytes
+    base: bytes | None
+    depth: int
 
 
-def chain_by_chain(located: list[tuple[Key, Location]]) -> list[tuple[Key, Location]]:
-    """Put everything behind its base, chains in the order of their first objects' places."""
-    located.sort(key=lambda item: item[1][:2])
-    keys = {key for key, _ in located}
-    above: dict[Key, list[tuple[Key, Location]]] = {}
-    stack = []
-    for item in reversed(located):
-        base = item[1].base
-        if base is not None and (item[0][0], base) in keys:
-            above.setdefault((item[0][0], base), []).append(item)
-        else:
-            stack.append(item)
-    ordered = []
-    while stack:
-        item = stack.pop()
-        ordered.append(item)
-        stack += above.get(item[0], ())
-    return ordered
+def place_of(kind: int, object_id: bytes, at: Location) -> Place:
+    return Place(at.segment, at.offset, at.offset + at.size_bytes, kind, object_id, at.base, at.depth)
 
 
-def iter_runs(located: list[tuple[Key, Location]]) -> Iterator[list[tuple[Key, Location]]]:
-    """Group records that lie close together, in at most `READ_BYTES` unless one is larger."""
-    run: list[tuple[Key, Location]] = []
-    start = end = segment = -1
-    for item in located:
-        location = item[1]
-        stop = location.offset + location.size_bytes
-        if run and (
-            location.segment != segment
-            or not end <= location.offset <= end + READ_GAP_BYTES
-            or stop - start > READ_BYTES
+def bases_first(places: list[Place]) -> list[Place]:
+    """Keep the order of places; where two writers made a base lie behind what is based on it, by depth."""
+    if all(place.base is None for place in places):
+        return places
+    behind = {(place.kind, place.id) for place in places}
+    for place in places:
+        behind.discard((place.kind, place.id))
+        if place.base is not None and (place.kind, place.base) in behind:
+            return sorted(places, key=lambda place: (place.depth, place))
+    return places
+
+
+class Extent(NamedTuple):
+    """Neighbours in a segment: the bytes of `places[first:stop]` of some sequence."""
+
+    segment: int
+    offset: int
+    end: int
+    first: int
+    stop: int
+
+
+def join_neighbours(places: Iterable[Place], max_bytes: int) -> list[Extent]:
+    """Join what lies side by side and comes one after the other, up to `max_bytes` unless one is larger."""
+    extents: list[Extent] = []
+    at_segment = start = at_end = -1
+    first = number = 0
+    for number, place in enumerate(places):
+        segment, offset, end = place.segment, place.offset, place.end
+        if offset != at_end or segment != at_segment or end - start > max_bytes:
+            if number > first:
+                extents.append(Extent(at_segment, start, at_end, first, number))
+            first, at_segment, start = number, segment, offset
+        at_end = end
+    if at_end >= 0:
+        extents.append(Extent(at_segment, start, at_end, first, number + 1))
+    return extents
+
+
+def iter_runs(parts: Sequence[Place | Extent]) -> Iterator[tuple[int, int, int, int, int]]:
+    """Group what lies close together, in at most `READ_BYTES` unless one is larger.
+
+    Yields (first, stop, segment, offset, end) of `parts[first:stop]`.
+    """
+    at_segment = start = at_end = -1
+    first = number = 0
+    for number, part in enumerate(parts):
+        segment, offset, end = part.segment, part.offset, part.end
+        if (
+            segment != at_segment
+            or not at_end <= offset <= at_end + READ_GAP_BYTES
+            or end - start > READ_BYTES
         ):
-            yield run
-            run = []
-        if not run:
-            segment, start = location.segment, location.offset
-        run.append(item)
-        end = stop
-    if run:
-        yield run
+            if number > first:
+                yield first, number, at_segment, start, at_end
+            first, at_segment, start = number, segment, offset
+        at_end = end
+    if at_end >= 0:
+        yield first, number + 1, at_segment, start, at_end
 
 
 def split_ids(joined: bytes) -> tuple[bytes, ...]:

@@ -11,17 +11,26 @@ from muse.history.walk import Node
 from muse.objects.chunks import iter_chunks
 from muse.objects.ids import ID_BYTES, Kind, format_id, hash_bytes
 from muse.objects.tree import CHUNKED_KINDS
-from muse.packs.record import Record, decode_object, parse_record
+from muse.packs.record import Record, decode_object, encode_record, parse_record
 from muse.store.cache import MAX_OBJECT_BYTES, Key, ObjectCache
 from muse.store.database import Database
-from muse.store.locations import Location, bases_first, chain_by_chain, iter_runs, split_ids
+from muse.store.locations import (
+    PLACE_COLUMNS,
+    READ_BYTES,
+    Extent,
+    Location,
+    Place,
+    bases_first,
+    iter_runs,
+    join_neighbours,
+    place_of,
+    split_ids,
+)
 from muse.store.segments import SegmentReader
 
 MAX_CHAIN = 4096
 """No writer comes near; a longer chain of bases means that rows of the database lead in a circle."""
 BATCH = 4096
-CHAIN_BATCH = 1 << 16
-"""400 bytes each: 25 MiB."""
 
 _COLUMNS = "segment, offset, encoding, raw_size, stored_size, base, depth"
 
@@ -69,6 +78,25 @@ class ObjectStore:
             self._segments.forget()
             return self._load(key)
 
+    def load_many(self, kind: Kind, ids: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        """Yield (id, bytes) of many objects as they are stored: a third of the cost of `load`.
+
+        Each object once per 4,096. Raises as `load` does.
+        """
+        iterator = iter(ids)
+        number, find, add = int(kind), self._cache.find, self._cache.add
+        while batch := list(islice(iterator, BATCH)):
+            places = self.find_places(kind, batch)
+            for place, view in zip(places, self._iter_views(places), strict=True):
+                object_id, base = place.id, place.base
+                base_data = None if base is None else find((number, base))
+                if view is None or (base is not None and base_data is None):
+                    yield object_id, self.load(kind, object_id)
+                    continue
+                data = _decode(number, object_id, _parse(number, object_id, view), base_data)
+                add((number, object_id), data)
+                yield object_id, data
+
     def load_record(self, kind: Kind, object_id: bytes) -> Record:
         """Return an object as it is stored: nothing is decoded or checked."""
         location = self._get_location(kind, object_id)
@@ -86,30 +114,58 @@ class ObjectStore:
         """
         iterator = iter(keys)
         while batch := list(islice(iterator, BATCH)):
-            yield from self._iter_located(bases_first(self._locate_many(batch)))
+            kinds = dict.fromkeys(kind for kind, _ in batch)
+            places = [
+                place
+                for kind in kinds
+                for place in self.find_places(kind, [one for other, one in batch if other == kind])
+            ]
+            places = bases_first(sorted(places) if len(kinds) > 1 else places)
+            for place, view in zip(places, self._iter_views(places), strict=True):
+                kind, object_id = Kind(place.kind), place.id
+                if view is None:
+                    yield kind, object_id, self.load_record(kind, object_id)
+                else:
+                    yield kind, object_id, _parse(kind, object_id, view)
 
-    def iter_chains(self, kind: Kind, ids: Iterable[bytes]) -> Iterator[tuple[bytes, Record]]:
-        """Yield (id, stored form) of many objects, each right after its base.
+    def find_places(self, kind: int, ids: Iterable[bytes]) -> list[Place]:
+        """Return where many objects lie, each once, in the order of their places; raises `missing-object`.
 
-        Versions of one file lie far apart where commits wrote them; here a reader needs to keep only the last
-        object to decode the next. Each object once per 65,536. Raises `missing-object`.
+        One query; 250 bytes each.
         """
-        iterator = iter(ids)
-        while batch := list(islice(iterator, CHAIN_BATCH)):
-            ordered = chain_by_chain(self._locate_many([(kind, object_id) for object_id in batch]))
-            for _, object_id, record in self._iter_located(ordered):
-                yield object_id, record
+        wanted = set(ids)
+        pending = [one for one in wanted if (kind, one) in self._pending] if self._pending else []
+        rows = self._database.load_set(
+            f"SELECT {PLACE_COLUMNS} FROM wanted"
+            " CROSS JOIN objects ON objects.kind = :kind AND objects.id = wanted.id",
+            wanted.difference(pending) if pending else wanted,
+            kind=int(kind),
+        )
+        if len(rows) + len(pending) < len(wanted):
+            raise _missing(kind, wanted.difference(pending, (row[4] for row in rows)).pop())
+        rows += [place_of(kind, one, self._pending[kind, one]) for one in pending]
+        rows.sort()
+        return list(map(Place._make, rows))
 
-    def find_locations(self, kind: Kind, ids: Iterable[bytes]) -> dict[bytes, Location]:
-        """Return where many objects lie, in one query; raises `missing-object`. Memory: 300 bytes each."""
-        return {key[1]: location for key, location in self._locate_many([(kind, one) for one in ids])}
+    def iter_copies(self, places: Sequence[Place]) -> Iterator[tuple[Sequence[Place], memoryview]]:
+        """Yield the records of places that `find_places` returned lately, as they are stored, in this order.
 
-    def iter_places(
-        self, kind: Kind, places: Iterable[tuple[bytes, Location]]
-    ) -> Iterator[tuple[bytes, Record]]:
-        """Yield (id, stored form) from places that `find_locations` returned lately, in the order given."""
-        for _, object_id, record in self._iter_located([((kind, one), place) for one, place in places]):
-            yield object_id, record
+        What lies side by side comes as one piece of at most a megabyte. Nothing is looked into. Reads
+        everything before the first piece is out.
+        """
+        extents = join_neighbours(places, READ_BYTES)
+        order = sorted(range(len(extents)), key=extents.__getitem__)
+        views = dict(zip(order, self._iter_views([extents[number] for number in order]), strict=True))
+        for number, extent in enumerate(extents):
+            group, view = places[extent.first : extent.stop], views.pop(number)
+            if view is not None:
+                yield group, view
+                continue
+            for place in group:
+                record = self.load_record(Kind(place.kind), place.id)
+                if record.base not in (None, place.base):
+                    raise _corrupt(place.kind, place.id, "it was written anew while it was read")
+                yield [place], memoryview(encode_record(record))
 
     def size(self, kind: Kind, object_id: bytes) -> int:
         """Return the size of an object's bytes; raises `missing-object`."""
@@ -182,22 +238,6 @@ class ObjectStore:
             raise _missing(kind, object_id)
         return location
 
-    def _locate_many(self, keys: Sequence[tuple[int, bytes]]) -> list[tuple[Key, Location]]:
-        wanted = {(int(kind), object_id) for kind, object_id in keys}
-        located = [(key, self._pending[key]) for key in wanted if key in self._pending]
-        for kind in {kind for kind, _ in wanted}:
-            rows = self._database.load_set(
-                f"SELECT wanted.id, {_COLUMNS} FROM wanted"
-                " CROSS JOIN objects ON objects.kind = :kind AND objects.id = wanted.id",
-                [key[1] for key in wanted if key[0] == kind and key not in self._pending],
-                kind=kind,
-            )
-            located += [((kind, row[0]), Location._make(row[1:])) for row in rows]
-        if len(located) != len(wanted):
-            kind, object_id = next(iter(wanted.difference(key for key, _ in located)))
-            raise _missing(kind, object_id)
-        return located
-
     # ---- reading
 
     def _read(self, kind: int, object_id: bytes, location: Location) -> Record:
@@ -223,33 +263,24 @@ class ObjectStore:
             if len(chain) > MAX_CHAIN:
                 raise _corrupt(kind, key[1], "its bases lead in a circle")
         for object_id, record in reversed(chain):
-            try:
-                data = decode_object(record, data)
-            except InvalidData as error:
-                raise _corrupt(kind, object_id, error.message) from error
-            if hash_bytes(data) != object_id:
-                raise _corrupt(kind, object_id, "its bytes have another hash")
+            data = _decode(kind, object_id, record, data)
             self._cache.add((kind, object_id), data)
         assert data is not None
         return data
 
-    def _iter_located(self, located: list[tuple[Key, Location]]) -> Iterator[tuple[Kind, bytes, Record]]:
-        """Read in the order given; what lies close together is read at once."""
+    def _iter_views(self, parts: Sequence[Place | Extent]) -> Iterator[memoryview | None]:
+        """Read in the order given, what lies close together at once; None for what cannot be read there."""
         if self._pending:
             self._before_pending_read()
-        for run in iter_runs(located):
-            segment, start = run[0][1].segment, run[0][1].offset
-            size_bytes = max(location.offset + location.size_bytes for _, location in run) - start
+        for first, stop, segment, start, end in iter_runs(parts):
             try:
-                data = memoryview(self._segments.read(segment, start, size_bytes))
+                data = memoryview(self._segments.read(segment, start, end - start))
             except CorruptStore:
-                for (kind, object_id), _ in run:
-                    yield Kind(kind), object_id, self.load_record(Kind(kind), object_id)
+                for _ in range(first, stop):
+                    yield None
                 continue
-            for (kind, object_id), location in run:
-                begin = location.offset - start
-                record = _parse(kind, object_id, data[begin : begin + location.size_bytes])
-                yield Kind(kind), object_id, record
+            for part in parts[first:stop]:
+                yield data[part.offset - start : part.end - start]
 
     # ---- for the transaction
 
@@ -290,6 +321,16 @@ def _parse(kind: int, object_id: bytes, data: memoryview) -> Record:
     if record.kind != kind or end != len(data):
         raise _corrupt(kind, object_id, "its record is not the one that the database names")
     return record
+
+
+def _decode(kind: int, object_id: bytes, record: Record, base_data: bytes | None) -> bytes:
+    try:
+        data = decode_object(record, base_data)
+    except InvalidData as error:
+        raise _corrupt(kind, object_id, error.message) from error
+    if hash_bytes(data) != object_id:
+        raise _corrupt(kind, object_id, "its bytes have another hash")
+    return data
 
 
 def _describe(kind: int, object_id: bytes) -> str:

@@ -10,11 +10,11 @@ import pytest
 from tests.histories import commit_random, make_repository
 
 from muse.history.missing import find_new_objects
-from muse.objects.ids import Kind
-from muse.packs.pack import verify_pack
-from muse.packs.record import decode_object
+from muse.objects.ids import Kind, hash_bytes
+from muse.packs.pack import HEAD, verify_pack
+from muse.packs.record import Record, decode_object, parse_record
+from muse.remote.packing import INDEX_RESERVE_BYTES, iter_packs
 from muse.remote.records import Outgoing
-from muse.remote.upload import INDEX_RESERVE_BYTES, iter_packs
 from muse.store.repository import Repository
 from muse.wire.messages import Limits
 
@@ -34,18 +34,29 @@ def nowhere(kind: Kind, object_id: bytes) -> bytes:
     raise AssertionError(f"{kind.name} {object_id.hex()} was asked for")
 
 
+def parse_all(data: bytes | memoryview) -> Iterator[Record]:
+    view, offset = memoryview(data), 0
+    while offset < len(view):
+        record, offset = parse_record(view, offset)
+        yield record
+
+
 def test_blobs_come_as_stored_each_after_its_base(repository: Repository) -> None:
-    outgoing = Outgoing(repository.objects, ())
     blobs = plan_blobs(repository)
+    places = repository.objects.find_places(Kind.BLOB, blobs)
+    pieces = list(Outgoing(repository.objects, ()).iter_blobs(places))
+    records = [record for piece in pieces for record in parse_all(piece.data)]
+    assert sum(piece.records for piece in pieces) == len(records)
+    stored = {blob: repository.objects.load_record(Kind.BLOB, blob) for blob in blobs}
     seen: dict[bytes, bytes] = {}
     previous = None
     near = 0
-    for object_id, stored in outgoing.iter_blobs(blobs):
-        record = outgoing.prepare(object_id, stored)
-        assert record.payload == repository.objects.load_record(Kind.BLOB, object_id).payload
-        seen[object_id] = decode_object(record, seen[record.base] if record.base else None)
+    for record in records:
+        data = decode_object(record, seen[record.base] if record.base else None)
+        assert record.payload == stored[hash_bytes(data)].payload
+        seen[hash_bytes(data)] = data
         near += record.base is not None and record.base == previous
-        previous = object_id
+        previous = hash_bytes(data)
     assert seen.keys() == set(blobs)
     assert near > 30
 
@@ -54,11 +65,13 @@ def test_packs_cover_all_blobs_once_and_none_leans_on_another(repository: Reposi
     blobs = plan_blobs(repository)
     limits = Limits(pack_max_bytes=INDEX_RESERVE_BYTES + 20_000)
     found = []
-    packs = list(iter_packs(Outgoing(repository.objects, ()), blobs, limits))
+    packs = list(iter_packs(repository.objects, (), blobs, limits))
     for pack in packs:
         assert pack.size_bytes <= limits.pack_max_bytes
         data = b"".join(pack.parts)
         found += [one.id for one in verify_pack(memoryview(data), nowhere)]
+        missing = set(blobs).difference(found)
+        assert pack.reached == min((blobs.index(blob) for blob in missing), default=len(blobs))
     assert len(packs) > 5
     assert sorted(found) == sorted(blobs)
 
@@ -72,18 +85,32 @@ def test_what_the_hub_has_may_be_leant_on_and_nothing_else(repository: Repositor
     ]
     blob, record = based[0]
     assert record.base is not None
-    assert Outgoing(repository.objects, [(Kind.BLOB, record.base)]).prepare(blob, record) is record
-    assert Outgoing(repository.objects, [(Kind.TREE, record.base)]).prepare(blob, record).base is None
-    plain = Outgoing(repository.objects, ()).prepare(blob, record)
-    assert plain.base is None
-    assert decode_object(plain) == repository.objects.load(Kind.BLOB, blob)
+    place = repository.objects.find_places(Kind.BLOB, [blob])
+
+    def sent(had: list[tuple[Kind, bytes]]) -> Record:
+        (piece,) = Outgoing(repository.objects, had).iter_blobs(place)
+        (found,) = parse_all(piece.data)
+        return found
+
+    def packed(had: list[tuple[Kind, bytes]]) -> Record:
+        (pack,) = iter_packs(repository.objects, had, [blob], Limits())
+        return next(parse_all(memoryview(b"".join(pack.parts))[HEAD.size :]))
+
+    for send in (sent, packed):
+        assert send([(Kind.BLOB, record.base)]) == record
+        assert send([(Kind.TREE, record.base)]).base is None
+        plain = send([])
+        assert plain.base is None
+        assert decode_object(plain) == repository.objects.load(Kind.BLOB, blob)
 
 
 def test_metadata_comes_in_the_order_asked_for(repository: Repository) -> None:
     plan = find_new_objects(repository.objects.load, repository.graph, [repository.refs.head().target])
     keys = [*plan.metadata, *((Kind.COMMIT, commit) for commit in plan.commits)]
     random.Random(1).shuffle(keys)
-    records = list(Outgoing(repository.objects, set(keys)).iter_ordered(keys))
+    pieces = list(Outgoing(repository.objects, set(keys)).iter_ordered(keys))
+    records = [record for piece in pieces for record in parse_all(piece.data)]
+    assert sum(piece.records for piece in pieces) == len(records)
     for (kind, object_id), record in zip(keys, records, strict=True):
         base = repository.objects.load(kind, record.base) if record.base else None
         assert decode_object(record, base) == repository.objects.load(kind, object_id)

@@ -16,9 +16,10 @@ from muse.objects.ids import Kind, hash_bytes
 from muse.packs.pack import PackWriter, read_index
 from muse.packs.record import encode_object
 from muse.remote.client import HubClient
+from muse.remote.packing import Pack
 from muse.remote.progress import silent
 from muse.remote.retry import Retry
-from muse.remote.upload import Pack, Uploader
+from muse.remote.upload import Uploader
 from muse.wire.frames import MEDIA_TYPE, RESULT, encode_error, encode_json
 
 Fault = Callable[[str, int, Peer], bool]
@@ -125,7 +126,9 @@ def hub(store: FakeStore, pauses: list[float]) -> Iterator[HubClient]:
 
 
 def upload(hub: HubClient, packs: list[Pack], max_bytes_in_flight: int = 1 << 30) -> int:
-    with Uploader(hub, "/ada/songs", bytes(16), None, silent, max_bytes_in_flight) as uploader:
+    with Uploader(
+        hub, "/ada/songs", bytes(16), None, silent, max_bytes_in_flight=max_bytes_in_flight
+    ) as uploader:
         for pack in packs:
             uploader.submit(pack)
         done = uploader.finish()
