@@ -79,8 +79,12 @@ def errors_document() -> str:
     parts.append("| class | exit code | HTTP status |\n|---|---|---|")
     parts.extend(f"| {c.__name__} | {c.exit_code} | {c.http_status} |" for c in CATEGORIES)
     for category in CATEGORIES:
-        parts.append(f"\n## {category.__name__}\n\n| code | meaning |\n|---|---|")
-        parts.extend(f"| `{code}` | {meaning} |" for code, meaning in category.codes.items())
+        parts.append(f"\n## {category.__name__}\n\n| code | HTTP status | meaning |\n|---|---|---|")
+        statuses = category.statuses
+        parts.extend(
+            f"| `{code}` | {statuses.get(code, category.http_status)} | {meaning} |"
+            for code, meaning in category.codes.items()
+        )
     return "\n".join(parts) + "\n"
 
 

@@ -12,9 +12,9 @@
     ├── Environment       disk full, read-only, locked
     └── InternalError     a defect of this program
 
-The class decides the exit code and the HTTP status; the `code` is the stable name of the exact
-condition. Every code is listed in its class's `codes` with its meaning, and `docs/errors.md` is
-generated from those tables. An unlisted code is a defect and fails at once.
+The class decides the exit code and, unless its `statuses` say otherwise, the HTTP status; the `code` is
+the stable name of the exact condition. Every code is listed in its class's `codes` with its meaning, and
+`docs/errors.md` is generated from those tables. An unlisted code is a defect and fails at once.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ class MuseError(Exception):
 
     exit_code: ClassVar[int] = 70
     http_status: ClassVar[int] = 500
+    statuses: ClassVar[dict[str, int]] = {}
+    """HTTP statuses of codes for which the class's is not right."""
     codes: ClassVar[dict[str, str]] = {}
 
     def __init__(
@@ -49,6 +51,11 @@ class MuseError(Exception):
         self.hint = hint
         self.retry = retry
         self.details = details or {}
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of an answer that says this."""
+        return self.statuses.get(self.code, self.http_status)
 
     def to_json(self) -> dict[str, Any]:
         """The shape used by `--json`, by error frames and by the HTTP API."""
@@ -152,6 +159,7 @@ class CorruptStore(MuseError):
 class AccessDenied(MuseError):
     exit_code = 6
     http_status = 403
+    statuses = {"not-logged-in": 401, "bad-credentials": 401, "token-expired": 401, "token-revoked": 401}
     codes = {
         "not-logged-in": "the hub needs to know who you are",
         "bad-credentials": "name, password, key or token is wrong",
@@ -184,6 +192,7 @@ class RemoteFailure(MuseError):
 class LimitReached(MuseError):
     exit_code = 8
     http_status = 429
+    statuses = {"too-large": 413, "quota-exceeded": 413}
     codes = {
         "too-many-attempts": "too many failed logins; wait before the next",
         "too-large": "larger than a limit allows",

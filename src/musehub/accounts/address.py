@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable
+
+IPV6_PREFIX = 64
+"""Who has one address of such a network has them all."""
 
 
 def find_client_address(peer: str | None, forwarded_for: str | None, trusted_proxies: str) -> str:
@@ -17,6 +21,19 @@ def find_client_address(peer: str | None, forwarded_for: str | None, trusted_pro
     while address in trusted and hops:
         address = hops.pop()
     return address
+
+
+def limit_subject(address: str) -> str:
+    """By what failed logins from an address are counted: IPv4 as it is, IPv6 by its network."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((parsed, IPV6_PREFIX), strict=False))
+    return str(parsed)
 
 
 def find_header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:

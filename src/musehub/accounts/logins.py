@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 
 from muse.errors import AccessDenied, LimitReached, MuseError
 from musehub.accounts.actor import ANONYMOUS, Actor
+from musehub.accounts.address import limit_subject
 from musehub.accounts.keys import Keys
 from musehub.accounts.passwords import verify_password
 from musehub.accounts.tokens import PREFIX, Tokens
@@ -74,7 +75,8 @@ class Logins:
         Raises AccessDenied("bad-credentials"), the same for an unknown name, and
         LimitReached("too-many-attempts") before looking at the password.
         """
-        name_from_here, name_anywhere = f"from:{address} {name[:100]}", f"user:{name[:100]}"
+        name_from_here = f"from:{limit_subject(address)} {name[:100]}"
+        name_anywhere = f"user:{name[:100]}"
         limits = {
             name_from_here: self._settings.login_max_failures_per_user,
             name_anywhere: self._settings.login_max_failures_per_user_anywhere,
@@ -102,7 +104,10 @@ class Logins:
 
         Counted only afterwards, many at once would all be looked at. `forget`: whose failures a success ends.
         """
-        limits = {**limits, f"address:{address}": self._settings.login_max_failures_per_address}
+        limits = {
+            **limits,
+            f"address:{limit_subject(address)}": self._settings.login_max_failures_per_address,
+        }
         window = timedelta(seconds=self._settings.login_window_s)
         # Those who wait for their turn do not count against each other: they may all be right.
         async with self._turns.setdefault(next(iter(limits)), asyncio.Lock()):

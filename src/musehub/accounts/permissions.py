@@ -8,7 +8,8 @@
 | delete     | yes   | no    | no   | no                 | no: log in         | yes        |
 | create     | own   |       |      | only in their name | no: log in         | anywhere   |
 
-What somebody may not see is not found, whether or not it exists. A token takes away: `read` allows
+What somebody may not see is not found, whether or not it exists; nobody is asked to log in for the rest,
+whether or not it exists. A token takes away: `read` allows
 see and read, `write` also write and create, `admin` everything; a token for one repository makes
 its user a stranger to all others. A site administrator's rights over other people's repositories
 need the scope `admin`. A disabled user is nobody.
@@ -96,11 +97,13 @@ def decide(
     actor: Actor, action: Action, repository: RepositoryAccess | None, full_name: str = ""
 ) -> Decision:
     """May `actor` do `action`? `repository` None says that there is none called `full_name`."""
-    if repository is None:
-        return not_found(full_name)
-    name = full_name or repository.full_name
+    name = full_name or (repository.full_name if repository else "")
     if actor.is_disabled:
         actor = ANONYMOUS
+    if actor.is_anonymous and action not in (Action.SEE, Action.READ):
+        return _log_in(name)
+    if repository is None:
+        return not_found(name)
     restricted = actor.repository_id is not None and actor.repository_id != repository.id
     if action is Action.CREATE:
         return _decide_create(actor, repository, name, restricted)
@@ -111,8 +114,6 @@ def decide(
         return not_found(name)
     if action in (Action.SEE, Action.READ):
         return _YES
-    if actor.is_anonymous:
-        return _log_in(action, name)
     if restricted:
         return _wrong_scope(f'this token is not for the repository "{name}"')
     if role is None or action not in _ROLE_ALLOWS[role]:
@@ -133,8 +134,6 @@ def _role(actor: Actor, repository: RepositoryAccess) -> str | None:
 
 
 def _decide_create(actor: Actor, repository: RepositoryAccess, name: str, restricted: bool) -> Decision:
-    if actor.is_anonymous:
-        return _log_in(Action.CREATE, name)
     own = actor.user_id == repository.owner_id
     if not own and not (actor.is_admin and actor.has_scope("admin")):
         # Whether something private of that name exists must not show.
@@ -146,9 +145,10 @@ def _decide_create(actor: Actor, repository: RepositoryAccess, name: str, restri
     return _YES
 
 
-def _log_in(action: Action, name: str) -> Decision:
+def _log_in(name: str) -> Decision:
+    """The same for what would create and what would change: which it is tells whether it exists."""
     return Decision(
-        False, "not-logged-in", f'log in to {action.value} "{name}"', "run `muse auth login`, or send a token"
+        False, "not-logged-in", f'log in to change "{name}"', "run `muse auth login`, or send a token"
     )
 
 

@@ -42,15 +42,25 @@ def to_muse_error(error: Exception, *, where: str) -> MuseError:
 
 
 def status_of(error: MuseError, original: Exception | None = None) -> int:
-    """The status of the answer; 405 and 415 keep their own, everything else is the class's."""
+    """The status of the answer; 405 and 415 keep their own, everything else is the error's."""
     if isinstance(original, HTTPException) and original.status_code in (405, 415):
         return original.status_code
-    return error.http_status
+    return error.status
 
 
-def headers_of(error: MuseError) -> dict[str, str]:
+def headers_of(error: MuseError, original: Exception | None = None) -> dict[str, str]:
+    """Headers that belong to the answer: when to come back, how to say who one is, what is allowed."""
+    headers = {}
     wait_s = error.details.get("retry_after_s")
-    return {"retry-after": str(wait_s)} if wait_s is not None else {}
+    if wait_s is not None:
+        headers["retry-after"] = str(wait_s)
+    if error.status == 401:
+        # Not Basic, though it is understood: browsers would ask for a password with a window of their own.
+        reason = "" if error.code == "not-logged-in" else ', error="invalid_token"'
+        headers["www-authenticate"] = f'Bearer realm="musehub"{reason}'
+    if isinstance(original, HTTPException) and original.status_code == 405:
+        headers |= {"allow": allowed} if (allowed := (original.headers or {}).get("allow")) else {}
+    return headers
 
 
 def error_response(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
@@ -58,11 +68,13 @@ def error_response(request: Request[Any, Any, Any], error: Exception) -> Respons
     known = to_muse_error(error, where=f"{request.method} {request.url.path}")
     status = status_of(known, error)
     if wants_page(request):
-        return error_page(request, known, status)
+        page = error_page(request, known, status)
+        page.headers.update(headers_of(known, error))
+        return page
     return Response(
         {"error": known.to_json()},
         status_code=status,
-        headers=headers_of(known),
+        headers=headers_of(known, error),
         media_type=MediaType.JSON,
     )
 
@@ -74,7 +86,7 @@ async def send_error(send: Send, error: MuseError, status: int | None = None) ->
     await send(
         {
             "type": "http.response.start",
-            "status": status or error.http_status,
+            "status": status or error.status,
             "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
         }
     )

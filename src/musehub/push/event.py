@@ -50,5 +50,5 @@ class PushEvent:
 
     def fail(self, error: Exception) -> None:
         self.code = error.code if isinstance(error, MuseError) else "internal"
-        refused = isinstance(error, MuseError) and not error.retry and error.http_status < 500
+        refused = isinstance(error, MuseError) and not error.retry and error.status < 500
         self.outcome = REFUSED if refused else FAILED

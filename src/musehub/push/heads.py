@@ -42,6 +42,8 @@ async def open_standing(
 
     Raises what `decide` says, and `repository-not-found` with what a client needs to know to create it.
     """
+    if actor.is_anonymous:  # the same answer whether or not there is something private
+        decide(actor, Action.WRITE, None, f"{owner}/{name}").require()
     async with database.read("open push") as conn:
         owner_id, row = await find_owner_and_repository(conn, owner, name, actor.user_id)
         if row is not None:
@@ -77,14 +79,12 @@ async def open_standing(
     return Standing(row, True, {}, None)
 
 
-async def check_may_push(database: Database, actor: Actor, owner: str, name: str, limits: Limits) -> None:
+async def check_may_push(database: Database, actor: Actor, owner: str, name: str) -> None:
     """Raise unless the actor may write there or create it; what can be said before anything is read."""
     async with database.read("may push") as conn:
         owner_id, row = await find_owner_and_repository(conn, owner, name, actor.user_id)
     if row is not None:
         decide(actor, Action.WRITE, access_of(row), f"{owner}/{name}").require()
-    elif actor.is_anonymous:
-        raise absent_repository(actor, owner_id, owner, name, limits)
     else:
         check_may_create(actor, owner_id, owner, name)
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from muse.errors import Conflict
 from musehub.accounts.actor import Actor
-from musehub.accounts.permissions import Action, RepositoryAccess, decide, not_found
+from musehub.accounts.permissions import Action, RepositoryAccess, decide
 from musehub.db.engine import Database
 from musehub.db.repositories import RepositoryRow, find_owner_and_repository, insert_repository
 from musehub.repos.names import check_branch_name, check_description, parse_repository_name
@@ -35,15 +35,9 @@ async def get_repository(
 
 def check_may_create(actor: Actor, owner_id: int | None, owner: str, name: str) -> int:
     """The owner's id, if the actor may create a repository there; raises as `get_repository`, `bad-name`."""
-    if owner_id is None:
-        not_found(f"{owner}/{name}").require()
-        raise AssertionError
-    decide(
-        actor,
-        Action.CREATE,
-        RepositoryAccess(None, owner_id, False, None, f"{owner}/{name}"),
-        f"{owner}/{name}",
-    ).require()
+    place = RepositoryAccess(None, owner_id, False) if owner_id is not None else None
+    decide(actor, Action.CREATE, place, f"{owner}/{name}").require()
+    assert owner_id is not None
     parse_repository_name(name)
     return owner_id
 

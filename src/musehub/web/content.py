@@ -21,6 +21,8 @@ _PICTURES = {
 _README_ENDINGS = (*MARKDOWN_NAMES, "", ".txt", ".rst", ".adoc", ".org")
 TEXT = "text/plain; charset=utf-8"
 BYTES = "application/octet-stream"
+LOOK_BYTES = 8000
+"""Of so many first bytes is said whether a file is a text."""
 
 
 def picture_type(path: str) -> str | None:
@@ -30,7 +32,7 @@ def picture_type(path: str) -> str | None:
 
 def raw_type(path: str, beginning: bytes) -> str:
     """The media type under which a file may be sent and nothing of it is run: never HTML or a script."""
-    return picture_type(path) or (BYTES if b"\0" in beginning[:8000] else TEXT)
+    return picture_type(path) or (BYTES if b"\0" in beginning[:LOOK_BYTES] else TEXT)
 
 
 def raw_headers(path: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from musehub.web.page import AnyRequest, find_visit, html_response, render_page
 
 _TITLES = {
     400: "This request makes no sense",
+    401: "Sign in first",
     403: "This is not allowed",
     404: "Nothing here",
     405: "This is not allowed",
@@ -33,7 +34,7 @@ def error_page(request: AnyRequest, error: MuseError, status: int) -> Response[b
     What may not be seen and what does not exist are one page: it depends on the address alone.
     """
     visit = find_visit(request)
-    may_sign_in = status in (403, 404) and (visit is None or visit.actor.is_anonymous)
+    may_sign_in = status in (401, 403, 404) and (visit is None or visit.actor.is_anonymous)
     context = {
         "status": status,
         "title": _TITLES.get(status, "The hub failed"),
@@ -48,6 +49,6 @@ def _hint(error: MuseError) -> str | None:
     """What a person at a browser can do, where the hint speaks of the command line."""
     if error.code == "repository-not-found":
         return "check the address; if the repository is private, sign in as somebody who may see it"
-    if error.http_status == 404 and error.hint is None:
+    if error.status == 404 and error.hint is None:
         return "check the address"
     return error.hint

@@ -7,14 +7,12 @@ from typing import Any
 
 from litestar import Response, get
 from litestar.params import FromPath
-from litestar.response import Redirect, Stream
+from litestar.response import Redirect
 
 from muse.errors import NotFound
-from muse.objects.tree import CHUNKED_KINDS, DIRECTORY, SUBMODULE, Entry
+from muse.objects.tree import DIRECTORY, Entry
 from musehub.repos.browse import Browser, Revision
 from musehub.repos.directories import find_entry
-from musehub.repos.files import open_file
-from musehub.web.content import raw_headers, raw_type
 from musehub.web.file_view import view_file
 from musehub.web.folder_view import view_folder
 from musehub.web.given import GivenLibrary, GivenSettings, GivenVisit
@@ -67,10 +65,10 @@ async def show_tree(
     """A folder at a revision; a file is sent on to its own page."""
     browser = await library.open(owner, name)
     repository = view_repository(browser.repository, browser.refs)
-    revision, path = await browser.resolve(_text(rest))
+    revision, path = await browser.resolve(address_text(rest))
     tree_id = revision.commit.tree_id
     if path:
-        entry = await _get_entry(browser, revision, path)
+        entry = await get_entry(browser, revision, path)
         if entry.kind != DIRECTORY:
             return _redirect(repository.addresses.blob(revision.text, path))
         tree_id = entry.id
@@ -104,8 +102,8 @@ async def show_blob(
     """A file at a revision; a folder is sent on to its own page."""
     browser = await library.open(owner, name)
     repository = view_repository(browser.repository, browser.refs)
-    revision, path = await browser.resolve(_text(rest))
-    entry = await _get_entry(browser, revision, path)
+    revision, path = await browser.resolve(address_text(rest))
+    entry = await get_entry(browser, revision, path)
     if entry.kind == DIRECTORY:
         return _redirect(repository.addresses.tree(revision.text, path))
     as_source = request.query_params.get("view") == "source"
@@ -119,50 +117,18 @@ async def show_blob(
     return await page_response(visit, "blob.html", context)
 
 
-@get("/{owner:str}/{name:str}/raw/{rest:path}")
-async def send_raw(
-    request: AnyRequest,
-    owner: FromPath[str],
-    name: FromPath[str],
-    rest: FromPath[Path],
-    library: GivenLibrary,
-) -> Response[Any]:
-    """The bytes of a file, streamed, under a type that no browser runs."""
-    browser = await library.open(owner, name)
-    revision, path = await browser.resolve(_text(rest))
-    entry = await _get_entry(browser, revision, path)
-    if entry.kind in (DIRECTORY, SUBMODULE):
-        raise _unknown_path(path)
-    etag = f'"{entry.kind}-{entry.id.hex()}"'
-    headers = {"etag": etag, "cache-control": "private, no-cache", "vary": "cookie", **raw_headers(path)}
-    if request.headers.get("if-none-match") == etag:
-        return Response(b"", status_code=304, headers=headers)
-    pieces = open_file(browser.reader, entry)
-    beginning = await anext(pieces, b"")
-
-    async def body() -> Any:
-        yield beginning
-        async for piece in pieces:
-            yield piece
-
-    media_type = raw_type(path, beginning)
-    # A tree may claim any size: only what was read is promised.
-    size = {"content-length": str(len(beginning))} if entry.kind not in CHUNKED_KINDS else {}
-    return Stream(body(), headers={**headers, **size, "content-type": media_type})
-
-
-async def _get_entry(browser: Browser, revision: Revision, path: str) -> Entry:
+async def get_entry(browser: Browser, revision: Revision, path: str) -> Entry:
     entry = await find_entry(browser.reader, revision.commit.tree_id, path) if path else None
     if entry is None:
-        raise _unknown_path(path)
+        raise unknown_path(path)
     return entry
 
 
-def _unknown_path(path: str) -> NotFound:
+def unknown_path(path: str) -> NotFound:
     return NotFound("unknown-path", f'there is no file "{path}" at this revision')
 
 
-def _text(rest: Path) -> str:
+def address_text(rest: Path) -> str:
     """What the address says below the name of the page, without the slash before it."""
     return str(rest).strip("/")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from litestar import Router
 from litestar.di import Provide
 
-from musehub.web import assets, commits, files, home, insights, pushes, refs, signing_in
+from musehub.web import assets, commits, files, home, insights, pushes, raw, refs, signing_in
 from musehub.web.addresses import RepositoryAddresses
 from musehub.web.given import provide_library
 from musehub.web.highlight import highlight_lines
@@ -28,7 +28,7 @@ def web_router() -> Router:
             files.show_overview,
             files.show_tree,
             files.show_blob,
-            files.send_raw,
+            raw.send_raw,
             commits.show_commits,
             commits.show_commit,
             refs.show_branches,

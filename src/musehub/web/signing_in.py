@@ -67,7 +67,7 @@ async def _form(
 ) -> Response[bytes]:
     value, cookie = make_form_token(request, visit)
     context = {"target": target, "name": name, "error": error, "form_token": value}
-    status = error.http_status if error is not None else 200
+    status = error.status if error is not None else 200
     return await page_response(visit, "login.html", context, status=status, cookies=[cookie])
 
 

@@ -141,8 +141,7 @@ class PushEndpoints:
         """Before a long request is read; a short one is refused once it says what it wants."""
         size_bytes = exchange.announced_bytes
         if size_bytes is None or size_bytes > UNCHECKED_BYTES:
-            service = self._service
-            await check_may_push(service.database, actor, parts["owner"], parts["name"], service.limits)
+            await check_may_push(self._service.database, actor, parts["owner"], parts["name"])
 
     async def _actor(self, exchange: Exchange) -> Actor:
         """Who asks; a request that is refused here is read to its end first."""

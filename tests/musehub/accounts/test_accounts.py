@@ -380,3 +380,11 @@ async def test_processes_share_the_hubs_secrets(
     assert len(set(made)) == 1
     assert len(made[0]) == 32
     assert await get_secret(database, "other", clock()) != made[0]
+
+
+async def test_an_ipv6_network_has_as_many_attempts_as_one_address(strict: Accounts) -> None:
+    for number in range(5):
+        await fail_login(strict, f"name-{number}", f"2001:db8:1:2::{number + 1:x}")
+    with pytest.raises(LimitReached):
+        await strict.logins.check_password("ada", PASSWORD, "2001:db8:1:2:ffff::9")
+    await fail_login(strict, "ada", "2001:db8:1:3::1")

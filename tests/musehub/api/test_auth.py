@@ -58,7 +58,7 @@ async def test_login_by_password_and_logout(client: httpx.AsyncClient) -> None:
     answer = (await client.get("/api/v1/auth/whoami", headers=headers)).json()
     assert (answer["user"]["name"], answer["scope"]) == ("ada", "admin")
     assert (await client.delete("/api/v1/auth/token", headers=headers)).status_code == 204
-    assert error_of(await client.get("/api/v1/auth/whoami", headers=headers)) == (403, "token-revoked")
+    assert error_of(await client.get("/api/v1/auth/whoami", headers=headers)) == (401, "token-revoked")
 
 
 async def test_login_by_key(client: httpx.AsyncClient, accounts: Accounts, ada: int) -> None:
@@ -77,7 +77,7 @@ async def test_login_by_key(client: httpx.AsyncClient, accounts: Accounts, ada: 
 @pytest.mark.usefixtures("ada")
 async def test_a_wrong_password_and_half_a_login(client: httpx.AsyncClient) -> None:
     wrong = await client.post("/api/v1/auth/token", json={"user": "ada", "password": "wrong password"})
-    assert error_of(wrong) == (403, "bad-credentials")
+    assert error_of(wrong) == (401, "bad-credentials")
     half = await client.post("/api/v1/auth/token", json={"user": "ada"})
     assert error_of(half) == (400, "bad-arguments")
 
@@ -141,12 +141,12 @@ async def test_changing_the_password_takes_the_old_one(client: httpx.AsyncClient
     headers = await log_in(client)
     change = {"old_password": "wrong password", "new_password": "another horse"}
     assert error_of(await client.post("/api/v1/auth/password", headers=headers, json=change)) == (
-        403,
+        401,
         "bad-credentials",
     )
     change["old_password"] = PASSWORD
     assert (await client.post("/api/v1/auth/password", headers=headers, json=change)).status_code == 204
-    assert error_of(await client.get("/api/v1/auth/whoami", headers=headers)) == (403, "token-revoked")
+    assert error_of(await client.get("/api/v1/auth/whoami", headers=headers)) == (401, "token-revoked")
 
 
 @pytest.mark.usefixtures("ada")
@@ -158,13 +158,13 @@ async def test_users_are_managed_by_administrators_only(
     new = {"name": "bot", "kind": "agent"}
     assert error_of(await client.post("/api/v1/users", headers=ada, json=new)) == (403, "permission-denied")
     assert error_of(await client.get("/api/v1/users", headers=ada)) == (403, "permission-denied")
-    assert error_of(await client.get("/api/v1/users")) == (403, "not-logged-in")
+    assert error_of(await client.get("/api/v1/users")) == (401, "not-logged-in")
     assert (await client.post("/api/v1/users", headers=root, json=new)).status_code == 201
     names = [user["name"] for user in (await client.get("/api/v1/users", headers=root)).json()]
     assert names == ["ada", "bot", "root"]
     changed = await client.patch("/api/v1/users/ada", headers=root, json={"disabled": True})
     assert changed.json()["disabled_at"] is not None
-    assert error_of(await client.get("/api/v1/auth/whoami", headers=ada)) == (403, "bad-credentials")
+    assert error_of(await client.get("/api/v1/auth/whoami", headers=ada)) == (401, "bad-credentials")
     assert error_of(await client.get("/api/v1/users/nobody", headers=root)) == (404, "user-not-found")
 
 
@@ -185,7 +185,7 @@ async def test_no_answer_holds_a_password_hash(client: httpx.AsyncClient, ada: i
         ("POST", "/api/v1/auth/token", b"{", (400, "bad-arguments")),
         ("POST", "/api/v1/auth/token", b'{"usr": "ada"}', (400, "bad-arguments")),
         ("POST", "/api/v1/auth/token", b'{"user": 7}', (400, "bad-arguments")),
-        ("POST", "/api/v1/auth/token", b" " * 1_100_000, (429, "too-large")),
+        ("POST", "/api/v1/auth/token", b" " * 1_100_000, (413, "too-large")),
     ],
 )
 async def test_bad_requests_get_an_error_with_a_code(

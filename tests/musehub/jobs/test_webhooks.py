@@ -267,7 +267,7 @@ def test_managing_webhooks(ada: HubUser, jobs: Jobs, receiver: Receiver) -> None
 def test_only_administrators_of_the_repository_see_webhooks(ada: HubUser, jobs: Jobs) -> None:
     add(ada, "https://hooks.example.org/")
     assert jobs.hub.user("bob", scope="admin").request("GET", HOOKS).status == 404
-    assert jobs.hub.nobody().request("GET", HOOKS).status == 404
+    assert jobs.hub.nobody().request("GET", HOOKS).status == 401
     assert jobs.hub.user("carol").request("GET", HOOKS).status == 404
 
 

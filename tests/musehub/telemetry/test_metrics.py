@@ -80,8 +80,8 @@ def test_who_may_read_the_metrics(start_hub: Start) -> None:
         assert hub.nobody().request("GET", "/metrics", headers={header: "127.0.0.1"}).status == 403
 
     closed = start_hub(metrics_token="a token for the watcher")
-    assert closed.nobody().request("GET", "/metrics").status == 403
-    assert closed.nobody().request("GET", "/metrics", headers={"Authorization": "Bearer x"}).status == 403
+    assert closed.nobody().request("GET", "/metrics").status == 401
+    assert closed.nobody().request("GET", "/metrics", headers={"Authorization": "Bearer x"}).status == 401
     assert read(closed.nobody(), Authorization="Bearer a token for the watcher")
 
 

@@ -98,10 +98,10 @@ def test_packs_are_refused_at_presign_counting_those_under_way(upkeep: Upkeep, a
 
     assert ada.upload(push_id, first).status == 200
     answer = ada.presign(push_id, hashlib.sha256(second).digest(), len(second))
-    assert answer.status == 429
+    assert answer.status == 413
     assert answer.error().code == "quota-exceeded"
     assert ada.confirm(push_id, first).result()["objects"] == 1
-    assert ada.presign(push_id, hashlib.sha256(second).digest(), len(second)).status == 429
+    assert ada.presign(push_id, hashlib.sha256(second).digest(), len(second)).status == 413
 
 
 def test_a_pack_is_refused_at_confirm_when_the_room_went_meanwhile(upkeep: Upkeep, ada: Remote) -> None:

@@ -119,7 +119,7 @@ def test_wrong_passwords_are_refused_and_then_have_to_wait(scene: Scene) -> None
     with scene.visitor() as client:
         for _ in range(5):
             answer = submit_login(client, "mallory", "guess")
-            assert answer.status_code == 403
+            assert answer.status_code == 401
             assert "Name or password is wrong." in answer.text
         answer = submit_login(client, "mallory", "guess")
         assert answer.status_code == 429

@@ -82,7 +82,7 @@ def test_a_long_push_is_refused_before_it_is_read(
 ) -> None:
     path = f"{ada.path}/push/stream"
     start = FRAME.pack(HEADER, 900_000) + b"x" * 1000
-    assert half(hub.nobody(), path, start, 900_005).error().code == "repository-not-found"
+    assert half(hub.nobody(), path, start, 900_005).error().code == "not-logged-in"
     assert half(hub.user("ben"), path, start, 900_005).error().code == "repository-not-found"
 
 
@@ -127,7 +127,7 @@ def test_a_request_of_which_nothing_more_comes_is_given_up(ada: Remote, half: Ca
 
 def test_only_those_who_may_write_ask_what_is_missing(hub: RunningHub, ada: Remote) -> None:
     body = b"\x01" + bytes(32) * 5_000
-    assert hub.nobody().request("POST", f"{ada.path}/push/missing", body).status == 404
+    assert hub.nobody().request("POST", f"{ada.path}/push/missing", body).status == 401
 
 
 def test_what_is_missing_is_told_in_order_over_many_pieces(ada: Remote) -> None:
