@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,7 +50,7 @@ def test_the_plan_is_complete_and_in_order(seed: int, size: int, unique: bool, d
     memory, commits = random_history(seed, size, unique)
     wants = data.draw(st.sets(st.sampled_from(commits), min_size=1))
     haves = data.draw(st.sets(st.sampled_from(commits)))
-    plan = find_new_objects(memory.load, memory.graph, wants, haves)
+    plan = find_new_objects(memory.load, memory.graph, wants, haves, step_objects=20)
     sent = [
         *((Kind.BLOB, blob) for blob in plan.blobs),
         *plan.metadata,
@@ -66,6 +67,13 @@ def test_the_plan_is_complete_and_in_order(seed: int, size: int, unique: bool, d
         known.add(key)
     if not haves:
         assert set(sent) == missing
+    for step in plan.steps:
+        assert step.commits < len(plan.commits)
+        first = {(Kind.BLOB, blob) for blob in plan.blobs[: step.blobs]}.union(
+            plan.metadata[: step.metadata], ((Kind.COMMIT, commit) for commit in plan.commits[: step.commits])
+        )
+        for kind, object_id in first:
+            assert (first | held).issuperset(iter_references(kind, memory.objects[kind, object_id]))
 
 
 @given(st.integers(0, 2**32), st.integers(2, 7))
@@ -93,3 +101,21 @@ def test_planning_one_commit_costs_what_changed() -> None:
     plan = find_new_objects(memory.load, memory.graph, [second], [first])
     assert (len(plan.commits), len(plan.metadata), len(plan.blobs)) == (1, 2, 1)
     assert memory.loads <= 4
+
+
+def test_a_whole_history_is_read_in_few_sets_and_paused_in_few_places() -> None:
+    memory, commits = random_history(5, commits=300, unique=True)
+    calls = 0
+
+    def load_many(kind: Kind, ids: Collection[bytes]) -> list[tuple[bytes, bytes]]:
+        nonlocal calls
+        calls += 1
+        assert len(set(ids)) == len(ids)
+        return [(one, memory.objects[kind, one]) for one in ids]
+
+    memory.loads = 0
+    plan = find_new_objects(memory.load, memory.graph, commits, (), load_many, 200)
+    assert memory.loads == 0
+    assert len(plan.metadata) > 600
+    assert calls < 100
+    assert 3 <= len(plan.steps) <= (len(plan.metadata) + len(plan.commits)) // 200

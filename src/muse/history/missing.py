@@ -56,6 +56,7 @@ def find_new_objects(
     wants: Iterable[bytes],
     haves: Iterable[bytes] = (),
     load_many: LoadMany | None = None,
+    step_objects: int = STEP_OBJECTS,
 ) -> NewObjects:
     """Return every object that `wants` reach and `haves` do not, each once.
 
@@ -77,7 +78,7 @@ def find_new_objects(
         done += len(window)
         at = Step(done, len(search.metadata), len(search.blobs))
         last = steps[-1] if steps else Step(0, 0, 0)
-        if at.commits + at.metadata >= last.commits + last.metadata + STEP_OBJECTS:
+        if at.commits + at.metadata >= last.commits + last.metadata + step_objects:
             steps.append(at)
     if steps and steps[-1].commits == len(nodes):
         steps.pop()
