@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from benchmarks import document as documents
 from benchmarks import git_peer, plans, report
@@ -33,9 +35,12 @@ MEMORY_NEEDED_BYTES = 12 << 30
 class Run:
     """One run: parts, each in a fresh folder; a part that fails is noted and the others go on."""
 
-    def __init__(self, place: Path, *, memory_backed: bool) -> None:
-        self.rows: list[Row] = []
-        self.failures: list[str] = []
+    def __init__(
+        self, place: Path, document: dict[str, Any], json: Path | None, *, memory_backed: bool
+    ) -> None:
+        self.rows: list[Row] = document["rows"]
+        self._document = document
+        self._json = json
         self._place = place
         self._memory_backed = memory_backed
         self._number = 0
@@ -43,7 +48,7 @@ class Run:
     @contextmanager
     def part(self, name: str) -> Iterator[tuple[Path, ExitStack]]:
         """A folder, and a stack for servers that end with this part."""
-        started = time.monotonic()
+        started, started_cpu = time.monotonic(), _count_cpu_s()
         self._number += 1
         folder = self._place / str(self._number)
         folder.mkdir(mode=0o755)
@@ -52,11 +57,20 @@ class Run:
                 yield folder, stack
         except (subprocess.CalledProcessError, OSError, RuntimeError, KeyError, AssertionError) as error:
             said = str(getattr(error, "output", "") or "")
-            self.failures.append(f"{name}: {type(error).__name__}")
+            self._document["failures"].append(f"{name}: {type(error).__name__}")
             print(f"{name} failed: {error!r}\n{said[:2000]}", file=sys.stderr)
-        print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+        wall_s, cpu_s = time.monotonic() - started, _count_cpu_s() - started_cpu
+        self._document["parts"][name] = {"wall_s": round(wall_s, 1), "cpu_s": round(cpu_s, 1)}
+        print(f"{name}: {wall_s:.0f} s, CPU {cpu_s:.0f} s", file=sys.stderr, flush=True)
+        if self._json:
+            documents.write(self._document, self._json)
         if self._memory_backed:
             shutil.rmtree(folder, ignore_errors=True)  # on a disk, that would slow down what comes next
+
+
+def _count_cpu_s() -> float:
+    """Seconds of this process and all that ended below it."""
+    return sum(os.times()[:4])
 
 
 def measure(plan: plans.Plan, run: Run, source: Path | None) -> None:
@@ -138,18 +152,11 @@ def main() -> None:
         plan = choose_plan(options)
         document = documents.describe(plan.command, memory_backed=memory_backed)
         source = options.git if (options.git / ".git").exists() or (options.git / "HEAD").exists() else None
-        run = Run(place, memory_backed=memory_backed)
-        started = time.monotonic()
+        run = Run(place, document, options.json, memory_backed=memory_backed)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # then servers end and folders go
         try:
             measure(plan, run, source)
         finally:
-            document |= {
-                "rows": run.rows,
-                "failures": run.failures,
-                "seconds": round(time.monotonic() - started),
-            }
-            if options.json:
-                documents.write(document, options.json)
             shutil.rmtree(place, ignore_errors=True)
     if options.charts:
         write_charts(document["rows"], options.charts)

@@ -51,6 +51,7 @@ def describe(command: str, *, memory_backed: bool) -> dict[str, Any]:
             .removeprefix("git-lfs/"),
             **{name: metadata.version(name) for name in PACKAGES},
         },
+        "parts": {},
         "failures": [],
         "rows": [],
     }
@@ -76,6 +77,7 @@ def merge(documents: Iterable[dict[str, Any]]) -> dict[str, Any]:
     for other in others:
         first["rows"] += other["rows"]
         first["failures"] += other["failures"]
+        first["parts"] |= other["parts"]
     return first
 
 
