@@ -199,6 +199,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         float, Meta(gt=0, description="a job whose worker died is taken over after this time")
     ] = 60.0
     job_timeout_s: Annotated[float, Meta(gt=0, description="longest run of one job")] = 1800.0
+    job_quiet_s: Annotated[
+        float,
+        Meta(ge=0, description="analyses begin once nobody has pushed or fetched for so long; 0: at once"),
+    ] = 1.0
+    job_quiet_wait_s: Annotated[
+        float, Meta(ge=0, description="on a hub that is never quiet they wait no longer than this")
+    ] = 60.0
     job_max_attempts: Annotated[
         int, Meta(ge=1, description="runs of a failing job before it is put on the list of dead ones")
     ] = 8

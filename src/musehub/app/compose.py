@@ -31,6 +31,7 @@ from musehub.db.instants import Clock, utc_now
 from musehub.db.secrets import get_secret
 from musehub.fetch.service import FetchService
 from musehub.jobs.catalog import AFTER_PUSH
+from musehub.jobs.quiet import Traffic
 from musehub.jobs.work import Parts
 from musehub.jobs.worker import Worker
 from musehub.push.service import PushService
@@ -65,7 +66,8 @@ def create_app(
     pushes = PushService(hub_database, hub_store, settings, clock, AFTER_PUSH)
     fetches = FetchService(hub_database, hub_store, settings)
     parts = Parts(hub_database, hub_store, settings, clock)
-    worker = Worker(parts, slots=settings.workers)
+    traffic = Traffic()
+    worker = Worker(parts, slots=settings.workers, traffic=traffic)
     warmed = asyncio.Event()
     metrics = watch(hub_database, hub_store, accounts, pushes, fetches, worker)
     app = Litestar(
@@ -100,7 +102,7 @@ def create_app(
         request_max_body_size=settings.request_max_bytes,
     )
     routes = wire_routes(settings, accounts, pushes, fetches, hub_database, hub_store)
-    hub = HubApp(app, routes, app.lifespan)
+    hub = HubApp(app, routes, app.lifespan, traffic.request)
 
     def note_request(scope: Scope, status: int, seconds: float) -> None:
         request: Any = scope

@@ -11,7 +11,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,15 +24,22 @@ _CANCEL_S = 2.0
 
 
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
+Counted = Callable[[], AbstractContextManager[None]]
 
 
 class HubApp:
     """An ASGI application; `drain` makes it refuse new requests and waits for the running ones."""
 
     def __init__(
-        self, inner: ASGIApp, routes: Iterable[RawRoute] = (), lifespan: Lifespan = nullcontext
+        self,
+        inner: ASGIApp,
+        routes: Iterable[RawRoute] = (),
+        lifespan: Lifespan = nullcontext,
+        counted: Counted = nullcontext,
     ) -> None:
+        """Every request to one of `routes` happens inside a block of `counted`."""
         self._inner = inner
+        self._counted = counted
         self.lifespan = lifespan
         """Opens and closes what the application needs; whoever serves it enters this."""
         self._routes: dict[str, list[tuple[re.Pattern[str], RawHandler]]] = {}
@@ -106,7 +113,8 @@ class HubApp:
             await send(message)
 
         try:
-            await handler(scope, receive, watched_send, parts)
+            with self._counted():
+                await handler(scope, receive, watched_send, parts)
         except Exception as error:
             known = to_muse_error(error, where=f"{scope['method']} {scope['path']}")  # type: ignore[typeddict-item]
             if started:

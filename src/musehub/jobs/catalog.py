@@ -20,8 +20,14 @@ from musehub.jobs.kinds import (
 from musehub.jobs.work import Kind
 
 ANALYSES: tuple[Kind, ...] = (
-    Kind(feed.NAME, feed.run, "notes the push in the activity feed", once=False),
-    Kind(notify.NAME, notify.run, "writes a delivery for each webhook that wants the push", once=False),
+    Kind(feed.NAME, feed.run, "notes the push in the activity feed", once=False, prompt=True),
+    Kind(
+        notify.NAME,
+        notify.run,
+        "writes a delivery for each webhook that wants the push",
+        once=False,
+        prompt=True,
+    ),
     Kind(languages.NAME, languages.run, "bytes and files per language of the default branch"),
     Kind(largest.NAME, largest.run, "the largest files of the default branch"),
     Kind(contributors.NAME, contributors.run, "commits of each person and agent, the first and the last"),
@@ -65,8 +71,12 @@ REFRESHED: tuple[str, ...] = (churn.NAME, hotspots.NAME, coupling.NAME, scrub.NA
 
 def kinds_table() -> str:
     """The table of docs/jobs.md."""
-    lines = ["| kind | after each push | one run for all that wait | what it does |", "|---|---|---|---|"]
+    lines = [
+        "| kind | after each push | when it is quiet | one run for all that wait | what it does |",
+        "|---|---|---|---|---|",
+    ]
     for kind in KINDS.values():
-        after, once = ("yes" if flag else "" for flag in (kind.after_push, kind.once))
-        lines.append(f"| `{kind.name}` | {after} | {once} | {kind.purpose} |")
+        flags = (kind.after_push, kind.after_push and not kind.prompt, kind.once)
+        after, quiet, once = ("yes" if flag else "" for flag in flags)
+        lines.append(f"| `{kind.name}` | {after} | {quiet} | {once} | {kind.purpose} |")
     return "\n".join(lines) + "\n"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar, cast
 
+from muse.objects.ids import Kind as ObjectKind
 from musehub.db.engine import Database
 from musehub.db.insights import find_insight, save_insight
 from musehub.db.instants import Clock
@@ -30,8 +31,12 @@ class Parts(NamedTuple):
 class Work:
     """The jobs of one repository that a worker runs one after the other; a job of the hub has none."""
 
-    def __init__(self, parts: Parts, repository: RepositoryRow | None) -> None:
+    def __init__(
+        self, parts: Parts, repository: RepositoryRow | None, pause: Callable[[], Awaitable[None]]
+    ) -> None:
+        """`pause` is awaited between the steps of a long job; it lets pushes and fetches go first."""
         self.parts = parts
+        self.pause = pause
         self._repository = repository
         self._shared: dict[Hashable, Any] = {}
 
@@ -42,9 +47,7 @@ class Work:
 
     @cached_property
     def reader(self) -> ObjectReader:
-        return ObjectReader(
-            self.parts.database, self.parts.store, self.repository.id, cache_bytes=CACHE_BYTES
-        )
+        return _PatientReader(self.parts, self.repository.id, self.pause)
 
     async def share(self, key: Hashable, make: Callable[[], Awaitable[_T]]) -> _T:
         """What `make` returns, made once for all jobs that run together; what it raises is not kept."""
@@ -64,6 +67,20 @@ class Work:
             await save_insight(conn, self.repository.id, kind, value, self.parts.clock())
 
 
+class _PatientReader(ObjectReader):
+    """Pauses before it reads more: whatever a job does, it reads objects for it."""
+
+    def __init__(self, parts: Parts, repository_id: int, pause: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(parts.database, parts.store, repository_id, cache_bytes=CACHE_BYTES)
+        self._pause = pause
+
+    async def load_many(
+        self, kind: ObjectKind, ids: Sequence[bytes], *, max_bytes: int | None = None
+    ) -> dict[bytes, bytes]:
+        await self._pause()
+        return await super().load_many(kind, ids, max_bytes=max_bytes)
+
+
 Payload = Mapping[str, Any]
 Run = Callable[[Work, Payload], Awaitable[None]]
 
@@ -81,6 +98,8 @@ class Kind(NamedTuple):
     """For docs/jobs.md."""
     once: bool = True
     after_push: bool = True
+    prompt: bool = False
+    """Runs at once; the others that follow a push wait until nobody pushes or fetches."""
     of_hub: bool = False
     """Its jobs name no repository, and take as long as they take."""
     give_up: Run | None = None

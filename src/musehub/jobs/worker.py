@@ -1,4 +1,4 @@
-"""Workers: take jobs from the outbox, run them, note how it went.
+"""Workers: take jobs from the outbox and run them.
 
 Each job runs at least once. A worker that dies leaves leases that expire, and another takes the jobs over.
 """
@@ -9,29 +9,18 @@ import asyncio
 import contextlib
 import logging
 import os
-import random
 import secrets
 import socket
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import NamedTuple
 
 from muse.errors import MuseError
-from musehub.db.outbox import (
-    DONE,
-    JobRow,
-    bury_job,
-    claim_jobs,
-    extend_leases,
-    find_next_due,
-    finish_jobs,
-    give_back_jobs,
-    postpone_job,
-)
+from musehub.db.outbox import JobRow, claim_jobs, extend_leases, find_next_due, give_back_jobs
 from musehub.db.repositories import find_repository
-from musehub.db.transaction import TransactionRecord, metered
+from musehub.db.transaction import TransactionRecord
+from musehub.jobs.attempt import Attempts, JobRecord, back_off_s
 from musehub.jobs.catalog import KINDS
+from musehub.jobs.quiet import Patience, Traffic
 from musehub.jobs.schedule import run_schedule
 from musehub.jobs.work import Kind, Parts, Work
 
@@ -39,10 +28,6 @@ logger = logging.getLogger("musehub.jobs")
 
 CLAIMED_AT_ONCE = 200
 DELIVERIES_AT_ONCE = 4
-FIRST_BACK_OFF_S = 5.0
-LONGEST_BACK_OFF_S = 3600.0
-GIVE_UP_AFTER = timedelta(days=1)
-"""For so long jobs are tried again that fail only because something does not answer."""
 SCHEDULE_S = 600.0
 SHORT_S = 0.05
 SELDOM = 5
@@ -50,48 +35,44 @@ _TELLS = frozenset({"finalise push", "enqueue deliveries", "retry job", "redeliv
 """Transactions of this process after which there may be something to do."""
 
 
-class JobRecord(NamedTuple):
-    """One run of a job, as logs and metrics see it; `jobs` counts those that it did for."""
-
-    kind: str
-    outcome: str
-    jobs: int
-    job_id: int
-    repository_id: int | None
-    attempt: int
-    seconds: float
-    statements: int
-    error: str | None
-
-
-OUTCOMES = {
-    "done": "it did what it should",
-    "failed": "it will be tried again",
-    "dead": "it failed for the last time and waits for an administrator",
-    "dropped": "its repository or its kind does not exist any more",
-}
-
-
 class Worker:
-    """Runs jobs in this process until `stop`: `slots` of analyses at a time, and deliveries beside them."""
+    """Runs jobs in this process until `stop`: `slots` of analyses at a time, and all others beside them."""
 
     def __init__(
-        self, parts: Parts, *, slots: int = 1, kinds: Mapping[str, Kind] = KINDS, name: str | None = None
+        self,
+        parts: Parts,
+        *,
+        slots: int = 1,
+        kinds: Mapping[str, Kind] = KINDS,
+        name: str | None = None,
+        traffic: Traffic | None = None,
     ) -> None:
+        """`traffic` is what analyses wait for; None where this process serves nobody."""
         self._parts = parts
         self._slots = slots
         self._kinds = kinds
+        self._traffic = traffic or Traffic()
         self.name = name or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
-        self.observers: list[Callable[[JobRecord], None]] = []
+        self._attempts = Attempts(parts, kinds, self.name)
+        self.observers: list[Callable[[JobRecord], None]] = self._attempts.observers
         self._stopping = asyncio.Event()
         self._news: list[asyncio.Event] = []
         self._running: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Work until `stop` is called."""
-        together = [name for name, kind in self._kinds.items() if kind.after_push]
+        after_push = [kind for kind in self._kinds.values() if kind.after_push]
+        prompt = [kind.name for kind in after_push if kind.prompt]
+        analyses = [kind.name for kind in after_push if not kind.prompt]
         alone = [name for name, kind in self._kinds.items() if not kind.after_push]
-        loops = [self._loop(together, together, looks=not number) for number in range(self._slots)]
+        loops = []
+        if prompt:
+            loops += [self._loop(prompt, prompt, looks=True)]
+        if analyses:
+            loops += [
+                self._loop(analyses, analyses, looks=not number, patient=True)
+                for number in range(self._slots)
+            ]
         if alone:
             loops += [self._loop(alone, (), looks=not number) for number in range(DELIVERIES_AT_ONCE)]
         self._parts.database.observers.append(self._notice)
@@ -131,7 +112,9 @@ class Worker:
         for news in self._news:
             news.set()
 
-    async def _loop(self, kinds: Sequence[str], together: Sequence[str], *, looks: bool) -> None:
+    async def _loop(
+        self, kinds: Sequence[str], together: Sequence[str], *, looks: bool, patient: bool = False
+    ) -> None:
         """One slot. One of those for the same kinds looks often, and wakes the others."""
         news = asyncio.Event()
         self._news.append(news)
@@ -140,8 +123,8 @@ class Worker:
             news.clear()
             try:
                 # Asked by reading: on SQLite claiming, even in vain, would make all writers wait.
-                wait_s = await self._time_to_next(kinds)
-                if not wait_s and not await self._turn(kinds, together):
+                wait_s = await self._time_to_next(kinds, patient)
+                if not wait_s and not await self._turn(kinds, together, patient):
                     wait_s = SHORT_S  # another worker was faster
                 if not looks and wait_s:
                     wait_s = SELDOM * self._parts.settings.job_poll_s
@@ -158,7 +141,7 @@ class Worker:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(news.wait(), wait_s)
 
-    async def _time_to_next(self, kinds: Sequence[str]) -> float:
+    async def _time_to_next(self, kinds: Sequence[str], patient: bool) -> float:
         """How long to sleep, 0 if something is due: other processes cannot wake this one, so not for long."""
         poll_s = self._parts.settings.job_poll_s
         async with self._parts.database.read("find next job") as conn:
@@ -166,9 +149,14 @@ class Worker:
         if due is None:
             return poll_s
         left_s = (due - self._parts.clock()).total_seconds()
-        return 0.0 if left_s <= 0 else min(poll_s, max(SHORT_S, left_s))
+        if left_s > 0:
+            return min(poll_s, max(SHORT_S, left_s))
+        if not patient:
+            return 0.0
+        wait_s = self._traffic.find_wait_s(self._parts.settings.job_quiet_s)
+        return max(0.0, min(wait_s, self._parts.settings.job_quiet_wait_s + left_s))
 
-    async def _turn(self, kinds: Sequence[str], together: Sequence[str]) -> int:
+    async def _turn(self, kinds: Sequence[str], together: Sequence[str], patient: bool = False) -> int:
         async with self._parts.database.transaction("claim jobs") as conn:
             jobs = await claim_jobs(
                 conn,
@@ -183,9 +171,12 @@ class Worker:
             return 0
         self._tell()  # there may be more
         left = {job.id for job in jobs}
+        settings = self._parts.settings
+        longest_s = settings.job_quiet_wait_s if patient else 0.0
+        patience = Patience(self._traffic, settings.job_quiet_s, longest_s, self._sleep)
         keeping = asyncio.create_task(self._keep(left))
         try:
-            await self._run_claimed(jobs, left)
+            await self._run_claimed(jobs, left, patience)
         except asyncio.CancelledError:
             await self._give_back(left)
             raise
@@ -204,110 +195,36 @@ class Worker:
                     until = self._parts.clock() + timedelta(seconds=lease_s)
                     await extend_leases(conn, sorted(left), self.name, until)
 
-    async def _run_claimed(self, jobs: Sequence[JobRow], left: set[int]) -> None:
+    async def _run_claimed(self, jobs: Sequence[JobRow], left: set[int], patience: Patience) -> None:
         repository_id = jobs[0].repository_id
         async with self._parts.database.read("find repository") as conn:
             repository = await find_repository(conn, repository_id) if repository_id is not None else None
         if repository is None and not self._kinds[jobs[0].kind].of_hub:
-            await self._finish(jobs, left, "dropped", 0.0, 0)
+            await self._attempts.finish(jobs, left, "dropped", 0.0, 0)
             return
-        work = Work(self._parts, repository)
+        work = Work(self._parts, repository, patience.wait)
         order = {name: number for number, name in enumerate(self._kinds)}
         groups: dict[tuple[int, int], list[JobRow]] = {}
         for job in jobs:
             once = self._kinds[job.kind].once
             groups.setdefault((order[job.kind], 0 if once else job.id), []).append(job)
         for _key, group in sorted(groups.items()):
+            if not self._kinds[group[-1].kind].prompt:
+                await patience.wait()
             if self._stopping.is_set():
                 await self._give_back(left)
                 return
-            await self._run_one(work, group, left)
+            await self._attempts.run(work, group, left)
 
     async def _give_back(self, left: set[int]) -> None:
         async with self._parts.database.transaction("give back jobs") as conn:
             await give_back_jobs(conn, sorted(left), self.name, self._parts.clock())
 
-    async def _run_one(self, work: Work, group: Sequence[JobRow], left: set[int]) -> None:
-        """Run the newest of the group for all of them."""
-        job = group[-1]
-        kind = self._kinds[job.kind]
-        limit_s = None if kind.of_hub else self._parts.settings.job_timeout_s
-        started = time.perf_counter()
-        with metered() as meter:
-            try:
-                async with asyncio.timeout(limit_s):
-                    await kind.run(work, job.payload)
-            except Exception as error:
-                seconds = time.perf_counter() - started
-                await self._note_failure(work, kind, group, error, seconds, meter.statements)
-                left.difference_update(one.id for one in group)
-                return
-        await self._finish(group, left, "done", time.perf_counter() - started, meter.statements)
-
-    async def _finish(
-        self, jobs: Sequence[JobRow], left: set[int], outcome: str, seconds: float, statements: int
-    ) -> None:
-        ids = [job.id for job in jobs]
-        async with self._parts.database.transaction("finish jobs") as conn:
-            await finish_jobs(conn, ids, DONE, self._parts.clock())
-        left.difference_update(ids)
-        self._report(jobs, outcome, seconds, statements, None)
-
-    async def _note_failure(
-        self,
-        work: Work,
-        kind: Kind,
-        jobs: Sequence[JobRow],
-        error: Exception,
-        seconds: float,
-        statements: int,
-    ) -> None:
-        if isinstance(error, MuseError):
-            text = f"{error.code}: {error.message}"
-        elif isinstance(error, TimeoutError):
-            text = f"it took longer than {self._parts.settings.job_timeout_s:g} s"
-        else:
-            text = f"{type(error).__name__}: {error}"
-            logger.error("job %s of kind %s failed", jobs[-1].id, kind.name, exc_info=error)
-        text = text[:1000].replace("\0", "\ufffd")
-        now = self._parts.clock()
-        dead = [job for job in jobs if self._is_last(job, error)]
-        async with self._parts.database.transaction("note failed job") as conn:
-            for job in jobs:
-                if job in dead:
-                    await bury_job(conn, job.id, self.name, text, now)
-                else:
-                    again = now + timedelta(seconds=back_off_s(job.attempts))
-                    await postpone_job(conn, job.id, self.name, text, again)
-        if dead and kind.give_up is not None:
-            await kind.give_up(work, dead[-1].payload)
-        for outcome, some in (("dead", dead), ("failed", [job for job in jobs if job not in dead])):
-            if some:
-                self._report(some, outcome, seconds, statements, text)
-
-    def _is_last(self, job: JobRow, error: Exception) -> bool:
-        if job.attempts < self._parts.settings.job_max_attempts:
-            return False
-        waits = isinstance(error, MuseError) and error.retry
-        return not waits or self._parts.clock() - job.created_at > GIVE_UP_AFTER
-
-    def _report(
-        self, jobs: Sequence[JobRow], outcome: str, seconds: float, statements: int, error: str | None
-    ) -> None:
-        job = jobs[-1]
-        record = JobRecord(
-            job.kind,
-            outcome,
-            len(jobs),
-            job.id,
-            job.repository_id,
-            job.attempts,
-            seconds,
-            statements,
-            error,
-        )
-        for observe in self.observers:
-            observe(record)
+    async def _sleep(self, seconds: float) -> bool:
+        """Whether the worker is asked to stop by then."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        return self._stopping.is_set()
 
     async def _schedule(self) -> None:
         while not self._stopping.is_set():
@@ -315,13 +232,4 @@ class Worker:
                 await run_schedule(self._parts)
             except MuseError as error:
                 logger.warning("the schedule was not looked at: %s", error)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), SCHEDULE_S)
-
-
-def back_off_s(
-    attempt: int, first_s: float = FIRST_BACK_OFF_S, longest_s: float = LONGEST_BACK_OFF_S
-) -> float:
-    """How long to wait after that many attempts: doubling, and spread so that not all come back at once."""
-    longest = min(longest_s, first_s * 2.0 ** min(attempt - 1, 30))
-    return longest * random.uniform(0.5, 1.0)
+            await self._sleep(SCHEDULE_S)

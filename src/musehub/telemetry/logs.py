@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from musehub.fetch.service import FetchEvent
-from musehub.jobs.worker import JobRecord
+from musehub.jobs.attempt import JobRecord
 from musehub.push.event import FAILED, PushEvent
 
 HIDDEN = "…"

@@ -9,7 +9,7 @@ import muse
 from musehub.db.outbox import QueueState
 from musehub.db.transaction import TransactionRecord
 from musehub.fetch.service import FetchEvent
-from musehub.jobs.worker import JobRecord
+from musehub.jobs.attempt import JobRecord
 from musehub.push.event import PushEvent
 from musehub.storage.metering import StoreCall
 from musehub.telemetry.registry import Counter, Gauge, Histogram, Metric, render

@@ -10,8 +10,8 @@ from tests.musehub.hub import History, RunningHub
 from tests.musehub.jobs.conftest import Jobs
 
 from musehub.db.instants import utc_now
+from musehub.jobs.attempt import JobRecord
 from musehub.jobs.schedule import run_schedule
-from musehub.jobs.worker import JobRecord
 
 
 class Clean:

@@ -16,9 +16,9 @@ from tests.musehub.jobs.conftest import Jobs
 from muse.errors import RemoteFailure
 from musehub.db.outbox import claim_jobs, enqueue, list_jobs
 from musehub.db.transaction import TransactionRecord, metered
+from musehub.jobs.attempt import FIRST_BACK_OFF_S, GIVE_UP_AFTER, JobRecord, back_off_s
 from musehub.jobs.schedule import run_schedule
 from musehub.jobs.work import Kind, Payload, Work
-from musehub.jobs.worker import FIRST_BACK_OFF_S, GIVE_UP_AFTER, JobRecord, back_off_s
 
 
 class Recorded:

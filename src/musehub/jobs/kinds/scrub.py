@@ -33,6 +33,7 @@ async def run(work: Work, _payload: Payload) -> None:
     for pack in packs:
         if size_bytes and size_bytes + pack.size_bytes > MAX_BYTES:
             break
+        await work.pause()
         problem = await _verify(work, pack)
         async with database.transaction("note integrity") as conn:
             await save_problem(conn, repository_id, pack.digest, problem, work.parts.clock())
