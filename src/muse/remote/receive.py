@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from muse.errors import CorruptStore, InvalidData, RemoteFailure
 from muse.objects.ids import Kind, format_id, hash_bytes
 from muse.objects.references import group_references
-from muse.packs.pack import verify_pack
+from muse.packs.pack import scan_pack, verify_objects
 from muse.packs.record import Record, decode_object
 from muse.remote.progress import silent
 from muse.wire.frames import BLOBS, COMMITS, END, FRAME, HEADER, PACKS, PROGRESS, TREES, Frame
@@ -181,7 +181,10 @@ class Receiver:
         with open(path, "rb") as file:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         with memoryview(mapped) as view:
-            objects = verify_pack(view, self._transaction.load, visit=_only_blobs)
+            objects = scan_pack(view)
+            if any(packed.kind != Kind.BLOB for packed in objects):
+                raise InvalidData("bad-pack", "a pack of a hub holds blobs only")
+            verify_objects(view, objects, self._transaction.load)
         mapped.close()  # after an error its traceback still holds parts of it; they go together
         if len(objects) != address.objects:
             raise InvalidData("bad-pack", "a pack holds another number of objects than announced")
@@ -224,13 +227,6 @@ def missing_objects(kind: Kind, ids: Iterable[bytes]) -> InvalidData:
         hint="nothing was changed here; `musehub fsck` on the hub shows what it lacks",
         details={"kind": kind.name.lower(), "missing": [object_id.hex() for object_id in found[:20]]},
     )
-
-
-def _only_blobs(kind: Kind, object_id: bytes, data: bytes) -> None:
-    if kind is not Kind.BLOB:
-        raise InvalidData(
-            "bad-pack", f"a pack of a hub holds a {kind.name.lower()}; only blobs may be in one"
-        )
 
 
 class SpooledStream:

@@ -15,7 +15,7 @@ from musehub.db.objects import (
     PackShare,
     find_blob_places,
     list_packs,
-    load_blob_rows,
+    load_blob_places,
     sum_blobs_by_pack,
 )
 from musehub.repos.objects import ObjectReader, read_blob_records
@@ -92,19 +92,16 @@ async def iter_blob_records(
     A record stays a delta only if its base is in `usable`, to which every blob is added as it is read;
     otherwise it is encoded anew.
     """
-    async with database.read("list packs") as conn:
-        packs = {pack.id: pack for pack in await list_packs(conn, repository_id)}
     for start in range(0, len(rest), ROWS_AT_ONCE):
         ids = [object_id for _pack, _offset, object_id in rest[start : start + ROWS_AT_ONCE]]
         async with database.read("load blobs") as conn:
-            rows = await load_blob_rows(conn, repository_id, ids)
-        rows.sort(key=lambda row: (row.pack_id, row.offset))
+            rows, packs = await load_blob_places(conn, repository_id, ids)
         while rows:
             size_bytes = taken = 0
             while taken < len(rows) and (taken == 0 or size_bytes < READ_AT_ONCE_BYTES):
                 size_bytes += rows[taken].stored_size
                 taken += 1
-            found = await read_blob_records(store, repository_id, rows[:taken], packs)
+            found = await read_blob_records(database, store, repository_id, rows[:taken], packs)
             batch = []
             for row in rows[:taken]:
                 record = found[row.id]

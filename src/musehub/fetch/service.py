@@ -21,6 +21,7 @@ from musehub.db.refs import list_refs
 from musehub.db.repositories import RepositoryRow
 from musehub.fetch.blobs import iter_blob_records, plan_blobs
 from musehub.fetch.trees import ASK_AT_ONCE, TreeWalk
+from musehub.fetch.whole import WholeWalk
 from musehub.repos.access import get_repository
 from musehub.repos.limits import limits_of
 from musehub.repos.objects import ObjectReader
@@ -138,18 +139,22 @@ class FetchAnswer:
         wanted = self._wanted
         had = await self._resolve_haves()
         reach = await find_reach(self._database, self._repository.id, wanted.commits, had.commits)
-        walk = TreeWalk(self._database, self._reader, self._repository.id)
         wanted_trees = await self._find_trees(reach.commits) | wanted.trees
-        if wanted_trees:
-            beside = list(reach.boundary) + list(had.commits)[:MAX_HAVE_TREES]
-            await walk.run(wanted_trees, await self._find_trees(beside) | had.trees)
+        beside = list(reach.boundary) + list(had.commits)[:MAX_HAVE_TREES]
+        had_trees = await self._find_trees(beside) | had.trees
+        walk: TreeWalk | WholeWalk
+        if had_trees:
+            walk = TreeWalk(self._database, self._reader, self._repository.id)
+            await walk.run(wanted_trees, had_trees)
+        else:
+            walk = WholeWalk(self._database, self._reader, self._repository.id)
+            await walk.run(wanted_trees)
         walk.had[Kind.BLOB] |= had.blobs
-        walk.blobs |= wanted.blobs
-        walk.blobs -= walk.had[Kind.BLOB]
-        total = len(walk.blobs) + len(walk.records) + len(reach.commits)
+        blobs = (walk.blobs | wanted.blobs) - walk.had[Kind.BLOB]
+        total = len(blobs) + len(walk.records) + len(reach.commits)
         self.progress = Progress("send", 0, total)
 
-        await self._send_blobs(sorted(walk.blobs), walk.had[Kind.BLOB], send)
+        await self._send_blobs(sorted(blobs), walk.had[Kind.BLOB], send)
         await self._send_records(TREES, walk.records, walk.had, send)
         commits = await self._positions(Kind.COMMIT, reach.commits)
         commits += await self._positions(Kind.TAG, sorted(wanted.tags - had.tags))
