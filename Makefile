@@ -5,13 +5,14 @@ BIN    := $(VENV)/bin
 PYTEST_ARGS ?= -n auto --maxprocesses=8 --dist worksteal -q
 
 .DEFAULT_GOAL := help
-.PHONY: help demo cluster test soak soak-table check lint docs lock clean
+.PHONY: help demo cluster test soak soak-table bench bench-full check lint docs lock clean
 
 help:
 	@echo "make demo    import a real history, push it to a hub, clone it, compare"
 	@echo "make cluster run two hubs on PostgreSQL and S3 under load, and kill some of it"
 	@echo "make test    run all tests (PYTEST_ARGS='-q tests/muse' for some of them)"
 	@echo "make soak    thousands of pushes under injected faults (SOAK_SCENES, SOAK_SECONDS, SOAK_SEED)"
+	@echo "make bench   measure the goals beside Git, Git LFS and the raw store (bench-full: all of it, up to a million objects)"
 	@echo "make check   lint, types, import contracts and tests: what CI runs"
 	@echo "make lint    the same without the tests"
 	@echo "make docs    write the generated documents again"
@@ -33,6 +34,12 @@ soak: $(VENV)/.installed
 soak-table: $(VENV)/.installed
 	@$(BIN)/python scripts/soak.py --table
 
+bench: $(VENV)/.installed
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+bench-full: $(VENV)/.installed
+	@$(BIN)/python -m benchmarks --full $(BENCH_ARGS)
+
 check: lint test
 
 # Each check runs even if one before it failed.
@@ -52,7 +59,7 @@ lock: $(VENV)/.installed
 
 clean:
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Two steps, because the second takes a second and the first may take minutes.
 $(VENV)/.installed: pyproject.toml $(VENV)/.locked
