@@ -63,6 +63,9 @@ class PackRow(NamedTuple):
     object_count: int
 
 
+_PACK_OF_BLOB = (packs.c.digest, packs.c.size_bytes, packs.c.object_count)
+
+
 class PackShare(NamedTuple):
     """How many of the wanted blobs lie in a pack, their stored bytes, and the packs of their bases."""
 
@@ -278,18 +281,7 @@ async def load_blob_chains(
     )
     found = sa.select(chain.c.id).distinct().subquery("found")
     query = (
-        sa.select(
-            c.id,
-            c.pack_id,
-            c.offset,
-            c.stored_size,
-            c.raw_size,
-            c.encoding,
-            c.base,
-            packs.c.digest,
-            packs.c.size_bytes,
-            packs.c.object_count,
-        )
+        sa.select(*(c[name] for name in BlobRow._fields), *_PACK_OF_BLOB)
         .join_from(found, blobs, c.id == found.c.id)
         .join(packs, packs.c.id == c.pack_id)
         .where(c.repository_id == repository_id)
@@ -300,6 +292,28 @@ async def load_blob_chains(
         places[row[0]] = BlobRow(*row[:7])
         holders[row[1]] = PackRow(row[1], row[7], row[8], row[9])
     return places, holders
+
+
+async def load_blob_places(
+    conn: AsyncConnection, repository_id: int, ids: Sequence[bytes]
+) -> tuple[list[BlobRow], dict[int, PackRow]]:
+    """The places of those of `ids` that are recorded, by pack and offset, and the packs that hold them."""
+    if not ids:
+        return [], {}
+    wanted = ids_relation(conn, ids)
+    query = (
+        sa.select(*(blobs.c[name] for name in BlobRow._fields), *_PACK_OF_BLOB)
+        .join_from(wanted, blobs, blobs.c.id == wanted.c.id)
+        .join(packs, packs.c.id == blobs.c.pack_id)
+        .where(blobs.c.repository_id == repository_id)
+        .order_by(blobs.c.pack_id, blobs.c.offset)
+    )
+    rows: list[BlobRow] = []
+    holders: dict[int, PackRow] = {}
+    for row in await conn.execute(query):
+        rows.append(BlobRow(*row[:7]))
+        holders[row[1]] = PackRow(row[1], row[7], row[8], row[9])
+    return rows, holders
 
 
 async def load_blob_rows(conn: AsyncConnection, repository_id: int, ids: Sequence[bytes]) -> list[BlobRow]:

@@ -130,7 +130,8 @@ async def _offer_bases(
         if size_bytes > MAX_BASE_BYTES:
             break
         chosen.append(row)
-    decoder.offer(Kind.BLOB, await read_blob_records(service.store, repository_id, chosen, packs))
+    found = await read_blob_records(service.database, service.store, repository_id, chosen, packs)
+    decoder.offer(Kind.BLOB, found)
 
 
 def _verify(

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import accumulate
 
-from muse.errors import CorruptStore, InvalidData
+from muse.errors import CorruptStore, InvalidData, NotFound
 from muse.objects.ids import ID_BYTES, Kind, hash_bytes
 from muse.packs.record import HEADER, Record, parse_record
 from musehub.db.engine import Database
-from musehub.db.objects import BlobRow, PackRow, load_blob_chains, load_chains, load_records
+from musehub.db.objects import (
+    BlobRow,
+    PackRow,
+    load_blob_chains,
+    load_blob_places,
+    load_chains,
+    load_records,
+)
 from musehub.repos.decoder import DEFAULT_CACHE_BYTES, Decoder, MissingBase
 from musehub.storage.port import Store, pack_key
 
@@ -106,7 +113,7 @@ class ObjectReader:
                 return await load_chains(conn, self._repository_id, kind, ids)
         async with self._database.read("find blobs") as conn:
             rows, packs = await load_blob_chains(conn, self._repository_id, ids)
-        return await read_blob_records(self._store, self._repository_id, rows.values(), packs)
+        return await read_blob_records(self._database, self._store, self._repository_id, rows.values(), packs)
 
     def _decode(
         self, kind: Kind, ids: Iterable[bytes], records: Mapping[bytes, Record]
@@ -166,9 +173,34 @@ def plan_ranges(rows: Sequence[BlobRow]) -> list[tuple[int, int, list[BlobRow]]]
 
 
 async def read_blob_records(
+    database: Database,
+    store: Store,
+    repository_id: int,
+    rows: Collection[BlobRow],
+    packs: Mapping[int, PackRow],
+) -> dict[bytes, Record]:
+    """The records of these blobs, read with one call per pack; payloads are views of what was read.
+
+    Rows and packs come from one transaction. If a clean-up moved the blobs to another pack since then, and
+    the old one is gone, they are looked up and read once more.
+    """
+    try:
+        return await _read_records(store, repository_id, rows, packs)
+    except (CorruptStore, NotFound):
+        async with database.read("find blobs again") as conn:
+            fresh, holders = await load_blob_places(conn, repository_id, [row.id for row in rows])
+        if _places(fresh, holders) == _places(rows, packs):
+            raise
+    return await _read_records(store, repository_id, fresh, holders)
+
+
+def _places(rows: Iterable[BlobRow], packs: Mapping[int, PackRow]) -> set[tuple[bytes, bytes, int]]:
+    return {(row.id, packs[row.pack_id].digest, row.offset) for row in rows}
+
+
+async def _read_records(
     store: Store, repository_id: int, rows: Iterable[BlobRow], packs: Mapping[int, PackRow]
 ) -> dict[bytes, Record]:
-    """The records of these blobs, read with one call per pack; payloads are views of what was read."""
     by_pack: dict[int, list[BlobRow]] = {}
     for row in sorted(rows, key=lambda row: (row.pack_id, row.offset)):
         by_pack.setdefault(row.pack_id, []).append(row)

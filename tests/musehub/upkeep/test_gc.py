@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from tests.histories import commit_files, content, make_repository
-from tests.musehub.hub import History, Remote, header_of, pack_of, push_body
+from tests.musehub.hub import History, Remote, RunningHub, header_of, pack_of, push_body
 from tests.musehub.upkeep.conftest import Upkeep
 
 from muse.errors import MuseError
@@ -21,7 +21,12 @@ from muse.remote.push import push
 from muse.remote.selection import select_refs
 from muse.wire.messages import RefUpdate
 from musehub.db.instants import utc_now
+from musehub.storage.disk import DiskStore
+from musehub.storage.metering import MeteredStore
+from musehub.storage.port import Store
+from musehub.storage.signing import UrlSigner
 from musehub.upkeep.collect import Collector
+from musehub.upkeep.gc import GcReport, collect_garbage
 
 
 def fetched(remote: Remote) -> dict[str, int]:
@@ -116,6 +121,58 @@ def test_a_pack_of_which_more_than_half_is_dead_is_written_anew(upkeep: Upkeep) 
     upkeep.gc(days_later=4)
     assert upkeep.keys() == set(upkeep.pack_keys("notes"))
     assert fetched(ada) == {"O": 1, "S": 1, "C": 1}
+
+
+class SweptStore(MeteredStore):
+    """A store under whose first reader a clean-up writes packs anew and deletes the old ones."""
+
+    def __init__(self, inner: Store) -> None:
+        super().__init__(inner)
+        self.sweep: Callable[[], Awaitable[object]] | None = None
+
+    async def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        if self.sweep is not None:
+            sweep, self.sweep = self.sweep, None
+            await sweep()
+        return await super().get_ranges(key, ranges)
+
+
+def test_a_fetch_under_which_a_pack_is_written_anew_finds_its_blobs_again(
+    start_hub: Callable[..., RunningHub], tmp_path: Path
+) -> None:
+    async def secret() -> bytes:
+        return b"secret"
+
+    store = SweptStore(DiskStore(tmp_path / "packs", UrlSigner(secret)))
+    upkeep = Upkeep(start_hub(store))
+    upkeep.store = store
+    ada = upkeep.hub.user("ada").repository("notes")
+    history = History()
+    keep = os.urandom(2000)
+    # What is dropped may lie before what is kept, or behind: the offset changes in one of the two.
+    for name in ("a", "z"):
+        both = history.commit_files({"k": keep + name.encode(), name: os.urandom(50_000)})
+        ada.push(history, [RefUpdate(f"heads/{name}", None, both, Kind.COMMIT, True)])
+        only = history.commit_files({"k": keep + name.encode()})
+        ada.push(history, [RefUpdate(f"heads/{name}", both, only, Kind.COMMIT, True)])
+    swept: list[GcReport] = []
+
+    async def sweep() -> None:
+        for days in (2, 4):
+            now = utc_now() + timedelta(days=days)
+            swept.append(await collect_garbage(upkeep.database, store, upkeep.settings, lambda now=now: now))
+
+    store.sweep = sweep
+    assert fetched(ada) == {"O": 2, "S": 2, "C": 2}
+    assert swept[0].repositories[0].rewritten_packs == 2
+    assert swept[1].deleted_keys == 2
+
+
+def test_a_blob_that_is_gone_is_not_looked_for_again_and_again(upkeep: Upkeep) -> None:
+    ada, *_rest = scene(upkeep)
+    upkeep.call(upkeep.store.delete(upkeep.keys()))
+    last = ada.fetch().frames()[-1]
+    assert (last.type, last.json()["code"]) == (b"X", "pack-not-found")
 
 
 def test_a_live_record_does_not_keep_its_dead_base(upkeep: Upkeep) -> None:
