@@ -85,7 +85,7 @@ class ContentController(Controller):
     ) -> list[RefAnswer]:
         """All branches (`heads/…`) and tags (`tags/…`)."""
         browser = await open_browser(database, store, actor, owner, name)
-        return [_ref(ref_name, ref) for ref_name, ref in browser.refs.items()]
+        return [_ref(ref_name, ref) for ref_name, ref in (await browser.refs.load_all()).items()]
 
     @get("/commits")
     async def history(

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from muse.errors import NotFound
-from muse.objects.commit import Commit, Tag, decode_commit, decode_tag
+from muse.objects.commit import Commit, decode_commit
 from muse.objects.ids import ID_BYTES, Kind
 from muse.wire.messages import Ref
-from muse.wire.refnames import HEADS, TAGS
+from muse.wire.refnames import HEADS, MAX_REF_NAME_BYTES, TAGS
 from musehub.accounts.actor import Actor
 from musehub.accounts.permissions import Action
 from musehub.db.engine import Database
 from musehub.db.history import CommitRow, find_by_prefix, find_commits
 from musehub.db.pushes import PushRow, find_push, list_pushes
-from musehub.db.refs import list_refs
+from musehub.db.ref_pages import is_storable
 from musehub.db.repositories import RepositoryRow, list_repositories
 from musehub.repos.access import get_repository
 from musehub.repos.objects import ObjectReader
+from musehub.repos.refs import Refs
 from musehub.repos.walk import HistoryPage, load_history
 from musehub.storage.port import Store
 
 MIN_PREFIX_DIGITS = 6
 _HEX = re.compile(r"[0-9a-f]+")
-_MAX_TAG_CHAIN = 16
 _CACHE_BYTES = 8 << 20
 
 
@@ -37,24 +37,13 @@ class Revision(NamedTuple):
     commit: CommitRow
 
 
-class PeeledTag(NamedTuple):
-    """A tag with what it finally names; `tag` is its own object if it is an annotated one."""
-
-    name: str
-    tag: Tag | None
-    target: bytes
-    kind: Kind
-
-
 class Browser:
     """One repository for one request; made by `open_browser`, which has checked the permission."""
 
-    def __init__(
-        self, database: Database, store: Store, repository: RepositoryRow, refs: Mapping[str, Ref]
-    ) -> None:
+    def __init__(self, database: Database, store: Store, repository: RepositoryRow) -> None:
         self.repository = repository
-        self.refs = refs
         self.reader = ObjectReader(database, store, repository.id, cache_bytes=_CACHE_BYTES)
+        self.refs = Refs(database, repository.id, self.reader)
         self._database = database
 
     async def resolve(self, text: str) -> tuple[Revision, str]:
@@ -64,12 +53,14 @@ class Browser:
         Raises NotFound("unknown-revision", "ambiguous-revision").
         """
         parts = text.split("/")
-        for count in range(len(parts), 0, -1):
-            name = "/".join(parts[:count])
-            for full in (HEADS + name, TAGS + name, name):
-                if full in self.refs:
-                    commit = await self._load_target(name, full)
-                    return Revision(name, full, commit), "/".join(parts[count:])
+        begins = ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
+        begins = [name for name in begins if len(name) <= MAX_REF_NAME_BYTES and is_storable(name)]
+        found = await self.refs.find([full for name in begins for full in _full_names(name)])
+        for name in begins:
+            for full in _full_names(name):
+                if full in found:
+                    commit = await self._load_target(name, found[full])
+                    return Revision(name, full, commit), text[len(name) :].removeprefix("/")
         commit = await self._find_commit(parts[0])
         return Revision(commit.id.hex(), None, commit), "/".join(parts[1:])
 
@@ -86,17 +77,6 @@ class Browser:
     async def load_history(self, starts: Sequence[bytes], limit: int) -> HistoryPage:
         """See `musehub.repos.walk.load_history`."""
         return await load_history(self._database, self.repository.id, starts, limit)
-
-    async def load_tags(self) -> list[PeeledTag]:
-        """All tags by name; chains of annotated tags are followed."""
-        tags = {name: ref for name, ref in self.refs.items() if name.startswith(TAGS)}
-        annotated = await self._load_tag_objects(ref.target for ref in tags.values() if ref.kind is Kind.TAG)
-        peeled = []
-        for name, ref in tags.items():
-            own = annotated.get(ref.target) if ref.kind is Kind.TAG else None
-            target, kind = _follow(annotated, ref)
-            peeled.append(PeeledTag(name.removeprefix(TAGS), own, target, kind))
-        return peeled
 
     async def list_pushes(self, *, limit: int, offset: int = 0) -> list[PushRow]:
         """Newest first."""
@@ -129,36 +109,19 @@ class Browser:
             raise _unknown(text)
         return rows[ids[0]]
 
-    async def _load_target(self, text: str, full: str) -> CommitRow:
-        ref = self.refs[full]
-        target, kind = ref.target, ref.kind
-        if kind is Kind.TAG:
-            target, kind = _follow(await self._load_tag_objects([target]), ref)
+    async def _load_target(self, text: str, ref: Ref) -> CommitRow:
+        target, kind = await self.refs.follow(ref)
         rows = await self.find_commits([target]) if kind is Kind.COMMIT else {}
         if target not in rows:
             raise NotFound("unknown-revision", f'"{text}" names a {kind.name.lower()}, not a commit')
         return rows[target]
-
-    async def _load_tag_objects(self, ids: Iterable[bytes]) -> dict[bytes, Tag]:
-        """These annotated tags and those that they name."""
-        found: dict[bytes, Tag] = {}
-        wanted = set(ids)
-        for _ in range(_MAX_TAG_CHAIN):
-            if not wanted:
-                break
-            objects = await self.reader.load_many(Kind.TAG, list(wanted))
-            found |= {object_id: decode_tag(data) for object_id, data in objects.items()}
-            named = {found[key].target for key in wanted if found[key].target_kind is Kind.TAG}
-            wanted = named - found.keys()
-        return found
 
 
 async def open_browser(database: Database, store: Store, actor: Actor, owner: str, name: str) -> Browser:
     """Raises NotFound("repository-not-found"), also for what the actor may not see."""
     async with database.read("open repository") as conn:
         repository = await get_repository(conn, actor, Action.READ, owner, name)
-        refs = await list_refs(conn, repository.id)
-    return Browser(database, store, repository, refs)
+    return Browser(database, store, repository)
 
 
 async def list_visible(
@@ -188,14 +151,8 @@ async def list_visible(
         )
 
 
-def _follow(tags: Mapping[bytes, Tag], ref: Ref) -> tuple[bytes, Kind]:
-    target, kind = ref.target, ref.kind
-    for _ in range(_MAX_TAG_CHAIN):
-        tag = tags.get(target) if kind is Kind.TAG else None
-        if tag is None:
-            break
-        target, kind = tag.target, tag.target_kind
-    return target, kind
+def _full_names(name: str) -> list[str]:
+    return [HEADS + name, TAGS + name, *([name] if name.startswith((HEADS, TAGS)) else [])]
 
 
 def _unknown(text: str) -> NotFound:

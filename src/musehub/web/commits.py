@@ -19,17 +19,15 @@ from muse.objects.ids import ID_BYTES
 from muse.objects.signature import check_signature
 from musehub.web.changes import load_changes
 from musehub.web.given import GivenAccounts, GivenLibrary, GivenSettings, GivenVisit
+from musehub.web.labels import load_labels, make_menu
 from musehub.web.page import AnyRequest, page_response
 from musehub.web.views import (
     CommitView,
     Label,
     body_of,
-    load_labels,
-    make_menu,
     rev_name,
     view_commit,
     view_commit_row,
-    view_repository,
 )
 
 PAGE_SIZE = 50
@@ -65,14 +63,13 @@ async def show_commits(
 
     Where a page begins is in its address: the heads of all that is not shown yet.
     """
-    browser = await library.open(owner, name)
-    repository = view_repository(browser.repository, browser.refs)
+    browser, repository = await library.open_page(owner, name)
     addresses = repository.addresses
     revision, _path = await browser.resolve(str(rest).strip("/"))
     after = request.query_params.get("after", "")
     starts = decode_starts(after) if after else [revision.commit.id]
     page = await browser.load_history(starts, PAGE_SIZE)
-    labels = await load_labels(browser, repository)
+    labels = await load_labels(browser, repository, [row.id for row in page.commits])
     commits = [view_commit_row(row, addresses, labels) for row in page.commits]
     rest_of_it = page.rest[:_MAX_STARTS]
     context = {
@@ -101,15 +98,14 @@ async def show_commit(
     accounts: GivenAccounts,
 ) -> Response[bytes]:
     """One commit: who, when, why, and the lines it changed against its first parent."""
-    browser = await library.open(owner, name)
-    repository = view_repository(browser.repository, browser.refs)
+    browser, repository = await library.open_page(owner, name)
     addresses = repository.addresses
     row, content = await browser.get_commit(commit)
     signer = await accounts.keys.find_owner(row.signer_key) if row.signer_key is not None else None
     parent_rows = await browser.find_commits(content.parents[:1])
     parent = parent_rows[content.parents[0]] if content.parents else None
     changes = await load_changes(browser, addresses, row, parent, len(content.parents), settings)
-    labels = await load_labels(browser, repository)
+    labels = await load_labels(browser, repository, [row.id])
     context = {
         "repository": repository,
         "tab": "commits",

@@ -17,9 +17,9 @@ from musehub.web.file_view import view_file
 from musehub.web.folder_view import view_folder
 from musehub.web.given import GivenLibrary, GivenSettings, GivenVisit
 from musehub.web.home import page_number
+from musehub.web.labels import make_menu
 from musehub.web.listing import load_readme
 from musehub.web.page import AnyRequest, page_response
-from musehub.web.views import make_menu, view_repository
 
 
 @get("/{owner:str}/{name:str}")
@@ -31,8 +31,7 @@ async def show_overview(
     settings: GivenSettings,
 ) -> Response[bytes]:
     """The first page of a repository: its default branch."""
-    browser = await library.open(owner, name)
-    repository = view_repository(browser.repository, browser.refs)
+    browser, repository = await library.open_page(owner, name)
     if repository.default_rev is None:
         empty = {"repository": repository, "tab": "files", "view": None, "menu": None, "readme": None}
         return await page_response(visit, "overview.html", empty)
@@ -63,8 +62,7 @@ async def show_tree(
     settings: GivenSettings,
 ) -> Response[Any]:
     """A folder at a revision; a file is sent on to its own page."""
-    browser = await library.open(owner, name)
-    repository = view_repository(browser.repository, browser.refs)
+    browser, repository = await library.open_page(owner, name)
     revision, path = await browser.resolve(address_text(rest))
     tree_id = revision.commit.tree_id
     if path:
@@ -100,8 +98,7 @@ async def show_blob(
     settings: GivenSettings,
 ) -> Response[Any]:
     """A file at a revision; a folder is sent on to its own page."""
-    browser = await library.open(owner, name)
-    repository = view_repository(browser.repository, browser.refs)
+    browser, repository = await library.open_page(owner, name)
     revision, path = await browser.resolve(address_text(rest))
     entry = await get_entry(browser, revision, path)
     if entry.kind == DIRECTORY:

@@ -16,7 +16,9 @@ from musehub.db.instants import Clock
 from musehub.repos.browse import Browser, open_browser
 from musehub.settings import Settings
 from musehub.storage.port import Store
+from musehub.web.labels import load_view
 from musehub.web.page import Visit
+from musehub.web.views import RepositoryView
 
 GivenAccounts = SkipValidation[NamedDependency[Accounts]]
 GivenClock = SkipValidation[NamedDependency[Clock]]
@@ -36,6 +38,11 @@ class Library(NamedTuple):
     async def open(self, owner: str, name: str) -> Browser:
         """Raises NotFound("repository-not-found"), also for what the visitor may not see."""
         return await open_browser(self.database, self.store, self.visit.actor, owner, name)
+
+    async def open_page(self, owner: str, name: str) -> tuple[Browser, RepositoryView]:
+        """The same, with the frame of its pages."""
+        browser = await self.open(owner, name)
+        return browser, await load_view(browser)
 
 
 async def provide_library(database: GivenDatabase, store: GivenStore, visit: GivenVisit) -> Library:

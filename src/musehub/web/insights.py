@@ -13,7 +13,7 @@ from musehub.db.insights import Insight
 from musehub.jobs.reading import load_insights
 from musehub.web.given import GivenLibrary, GivenVisit
 from musehub.web.page import page_response
-from musehub.web.views import RepositoryView, view_repository
+from musehub.web.views import RepositoryView
 from musehub.web.wording import format_count, format_size
 
 SHOWN = 15
@@ -41,8 +41,7 @@ async def show_insights(
     owner: FromPath[str], name: FromPath[str], visit: GivenVisit, library: GivenLibrary
 ) -> Response[bytes]:
     """What the jobs of the last push found."""
-    browser = await library.open(owner, name)
-    repository = view_repository(browser.repository, browser.refs)
+    _browser, repository = await library.open_page(owner, name)
     found = await load_insights(library.database, visit.actor, owner, name)
     context = {
         "repository": repository,

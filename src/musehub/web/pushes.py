@@ -10,7 +10,6 @@ from musehub.web.given import GivenLibrary, GivenVisit
 from musehub.web.home import page_links, page_number
 from musehub.web.page import AnyRequest, page_response
 from musehub.web.timelines import view_push, view_push_line
-from musehub.web.views import view_repository
 
 PAGE_SIZE = 50
 
@@ -24,8 +23,7 @@ async def show_pushes(
     library: GivenLibrary,
 ) -> Response[bytes]:
     """Who pushed what, when, and how long it took; also what failed."""
-    browser = await library.open(owner, name)
-    repository = view_repository(browser.repository, browser.refs)
+    browser, repository = await library.open_page(owner, name)
     addresses = repository.addresses
     number = page_number(request)
     found = await browser.list_pushes(limit=PAGE_SIZE + 1, offset=(number - 1) * PAGE_SIZE)
@@ -47,8 +45,7 @@ async def show_push(
     library: GivenLibrary,
 ) -> Response[bytes]:
     """Where every second of one push went."""
-    browser = await library.open(owner, name)
-    repository = view_repository(browser.repository, browser.refs)
+    browser, repository = await library.open_page(owner, name)
     push = await browser.get_push(push_id)
     context = {
         "repository": repository,

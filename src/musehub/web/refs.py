@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+from string import hexdigits
 from typing import Any, NamedTuple
 
 from litestar import Response, get
 from litestar.params import FromPath
 
-from muse.objects.ids import Kind
-from muse.wire.refnames import HEADS
+from muse.objects.ids import ID_BYTES, Kind
+from musehub.db.history import CommitRow
+from musehub.db.ref_pages import is_storable
+from musehub.repos.refs import PeeledTag
+from musehub.web.addresses import RepositoryAddresses
 from musehub.web.given import GivenLibrary, GivenVisit
 from musehub.web.home import page_links, page_number
+from musehub.web.labels import ANNOTATED_MAX, tag_rev
 from musehub.web.page import AnyRequest, page_response
-from musehub.web.views import CommitView, tag_rev, view_commit_row, view_repository
+from musehub.web.views import CommitView, view_commit_row
 
 PAGE_SIZE = 100
 
@@ -34,35 +40,39 @@ class RefRow(NamedTuple):
 async def show_branches(
     request: AnyRequest, owner: FromPath[str], name: FromPath[str], visit: GivenVisit, library: GivenLibrary
 ) -> Response[bytes]:
-    """The default branch, then those that moved last."""
-    browser = await library.open(owner, name)
-    repository = view_repository(browser.repository, browser.refs)
+    """The default branch, then those of the newest commits; with `at` those that stand at one commit."""
+    browser, repository = await library.open_page(owner, name)
     addresses = repository.addresses
-    query = _query(request)
-    targets = {
-        branch: browser.refs[HEADS + branch].target for branch in repository.branches if query in branch
-    }
-    commits = await browser.find_commits(set(targets.values()))
-    rows = [
-        RefRow(
-            "branch",
-            branch,
-            addresses.tree(branch),
-            addresses.commits(branch),
-            branch == repository.default_branch,
-            "",
-            "",
-            view_commit_row(commits[target], addresses),
+    asked = _Asked.of(request)
+    found = await browser.refs.list_branches(
+        first=repository.default_branch,
+        search=asked.query,
+        target=asked.at,
+        limit=PAGE_SIZE + 1,
+        offset=asked.start,
+    )
+    commits = await browser.find_commits({ref.target for _name, ref in found})
+    rows = []
+    for branch, ref in found:
+        row = commits.get(ref.target)
+        rows.append(
+            RefRow(
+                "branch",
+                branch,
+                addresses.tree(branch),
+                addresses.commits(branch),
+                branch == repository.default_branch,
+                "",
+                "",
+                view_commit_row(row, addresses) if row is not None else None,
+            )
         )
-        for branch, target in targets.items()
-    ]
-    rows.sort(key=lambda row: (not row.is_default, -_time(row), row.name))
     context = {
         "repository": repository,
         "tab": "branches",
         "title": "Branches",
-        **_page(request, addresses.branches, rows, query),
-        "empty_text": "There is no branch yet." if not query else "No branch is called so.",
+        **asked.page(addresses.branches, rows, repository.refs.counts.branches),
+        "empty_text": "There is no branch yet." if not asked.query else "No branch is called so.",
     }
     return await page_response(visit, "refs.html", context)
 
@@ -71,61 +81,89 @@ async def show_branches(
 async def show_tags(
     request: AnyRequest, owner: FromPath[str], name: FromPath[str], visit: GivenVisit, library: GivenLibrary
 ) -> Response[bytes]:
-    """All tags, those of the newest commits first."""
-    browser = await library.open(owner, name)
-    repository = view_repository(browser.repository, browser.refs)
+    """All tags, those of the newest commits first; with `at` those that stand at one commit."""
+    browser, repository = await library.open_page(owner, name)
     addresses = repository.addresses
-    query = _query(request)
-    tags = [tag for tag in await browser.load_tags() if query in tag.name]
-    commits = await browser.find_commits({tag.target for tag in tags if tag.kind is Kind.COMMIT})
-    rows = []
-    for tag in tags:
-        row = commits.get(tag.target) if tag.kind is Kind.COMMIT else None
-        rev = tag_rev(repository, tag.name)
-        note = "annotated" if tag.tag is not None else ""
-        if tag.tag is not None and tag.tag.signature is not None:
-            note = "signed"
-        if row is None:
-            note = f"names a {tag.kind.name.lower()}"
-        rows.append(
-            RefRow(
-                "tag",
-                tag.name,
-                addresses.tree(rev) if row is not None else "",
-                addresses.commits(rev) if row is not None else "",
-                False,
-                note,
-                tag.tag.message.strip().partition("\n")[0] if tag.tag is not None else "",
-                view_commit_row(row, addresses) if row is not None else None,
-            )
+    asked = _Asked.of(request)
+    count = repository.refs.counts.tags
+    if count <= ANNOTATED_MAX:
+        tags = await browser.refs.list_tags(search=asked.query, limit=count)
+        tags = [tag for tag in tags if asked.at in (None, tag.target)]
+    else:
+        tags = await browser.refs.list_tags(
+            search=asked.query, target=asked.at, limit=PAGE_SIZE + 1, offset=asked.start
         )
-    rows.sort(key=lambda row: (-_time(row), row.name))
+    commits = await browser.find_commits({tag.target for tag in tags if tag.kind is Kind.COMMIT})
+    ambiguous = await browser.refs.find_ambiguous([tag.name for tag in tags])
+    rows = [_view_tag(tag, commits.get(tag.target), addresses, ambiguous) for tag in tags]
+    if count <= ANNOTATED_MAX:
+        rows.sort(key=lambda row: (-_time(row), row.name))
+        rows = rows[asked.start :]
     context = {
         "repository": repository,
         "tab": "tags",
         "title": "Tags",
-        **_page(request, addresses.tags, rows, query),
-        "empty_text": "There is no tag yet." if not query else "No tag is called so.",
+        **asked.page(addresses.tags, rows, count),
+        "empty_text": "There is no tag yet." if not asked.query else "No tag is called so.",
     }
     return await page_response(visit, "refs.html", context)
 
 
-def _query(request: AnyRequest) -> str:
-    return request.query_params.get("q", "").strip()[:200]
+def _view_tag(
+    tag: PeeledTag, row: CommitRow | None, addresses: RepositoryAddresses, ambiguous: Container[str]
+) -> RefRow:
+    rev = tag_rev(tag.name, ambiguous)
+    note = "annotated" if tag.tag is not None else ""
+    if tag.tag is not None and tag.tag.signature is not None:
+        note = "signed"
+    if row is None:
+        note = f"names a {tag.kind.name.lower()}"
+    return RefRow(
+        "tag",
+        tag.name,
+        addresses.tree(rev) if row is not None else "",
+        addresses.commits(rev) if row is not None else "",
+        False,
+        note,
+        tag.tag.message.strip().partition("\n")[0] if tag.tag is not None else "",
+        view_commit_row(row, addresses) if row is not None else None,
+    )
 
 
-def _page(request: AnyRequest, address: str, rows: list[RefRow], query: str) -> dict[str, Any]:
-    """The rows of the page that is asked for, and the ways to the others."""
-    number = page_number(request)
-    start = (number - 1) * PAGE_SIZE
-    more = len(rows) > start + PAGE_SIZE
-    return {
-        "rows": rows[start : start + PAGE_SIZE],
-        "query": query,
-        "search_address": address,
-        "is_searchable": bool(query) or len(rows) > PAGE_SIZE,
-        **page_links(address, number, more, {"q": query} if query else {}),
-    }
+class _Asked(NamedTuple):
+    """What part of the list a request is about."""
+
+    query: str
+    at: bytes | None
+    number: int
+
+    @classmethod
+    def of(cls, request: AnyRequest) -> _Asked:
+        query = request.query_params.get("q", "").strip()[:200]
+        at = request.query_params.get("at", "")
+        is_id = len(at) == 2 * ID_BYTES and all(digit in hexdigits for digit in at)
+        return cls(
+            query if is_storable(query) else "\ufffd",
+            bytes.fromhex(at) if is_id else None,
+            page_number(request),
+        )
+
+    @property
+    def start(self) -> int:
+        return (self.number - 1) * PAGE_SIZE
+
+    def page(self, address: str, rows: list[RefRow], count: int) -> dict[str, Any]:
+        """The first of these rows, and the ways to the other pages."""
+        kept = {"q": self.query} if self.query else {}
+        if self.at is not None:
+            kept["at"] = self.at.hex()
+        return {
+            "rows": rows[:PAGE_SIZE],
+            "query": self.query,
+            "search_address": address,
+            "is_searchable": bool(self.query) or count > PAGE_SIZE,
+            **page_links(address, self.number, len(rows) > PAGE_SIZE, kept),
+        }
 
 
 def _time(row: RefRow) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -10,18 +10,9 @@ from muse.objects.commit import Agent, Commit
 from muse.wire.refnames import HEADS, TAGS
 from musehub.db.history import CommitRow
 from musehub.db.repositories import RepositoryRow
-from musehub.repos.browse import Browser
+from musehub.repos.refs import NO_REFS, RefSummary
 from musehub.web.addresses import RepositoryAddresses
 from musehub.web.wording import to_datetime
-
-MENU_MAX = 30
-"""More branches or tags than this are found on their own page."""
-
-LABELS_MAX = 10
-"""More branches and tags than this at one commit are counted."""
-
-LABELLED_TAGS_MAX = 1_000
-"""Reading more tags would cost more than the page they label."""
 
 
 class RepositoryView(NamedTuple):
@@ -34,8 +25,7 @@ class RepositoryView(NamedTuple):
     default_branch: str
     created_at: datetime
     pushed_at: datetime | None
-    branches: list[str]
-    tags: list[str]
+    refs: RefSummary = NO_REFS
 
     @property
     def full_name(self) -> str:
@@ -48,21 +38,20 @@ class RepositoryView(NamedTuple):
     @property
     def default_rev(self) -> str | None:
         """What is shown first: the default branch, another one if it does not exist, None in an empty one."""
-        if self.default_branch in self.branches or not self.branches:
-            return self.default_branch if self.branches else None
-        return self.branches[0]
+        if self.refs.has_default or not self.refs.branches:
+            return self.default_branch if self.refs.has_default else None
+        return self.refs.branches[0]
 
     @property
     def branch_count(self) -> str:
-        return f"{len(self.branches):,}"
+        return f"{self.refs.counts.branches:,}"
 
     @property
     def tag_count(self) -> str:
-        return f"{len(self.tags):,}"
+        return f"{self.refs.counts.tags:,}"
 
 
-def view_repository(row: RepositoryRow, refs: Iterable[str] = ()) -> RepositoryView:
-    names = sorted(refs)
+def view_repository(row: RepositoryRow, refs: RefSummary = NO_REFS) -> RepositoryView:
     return RepositoryView(
         row.owner,
         row.name,
@@ -71,8 +60,7 @@ def view_repository(row: RepositoryRow, refs: Iterable[str] = ()) -> RepositoryV
         row.default_branch,
         row.created_at,
         row.pushed_at,
-        [name.removeprefix(HEADS) for name in names if name.startswith(HEADS)],
-        [name.removeprefix(TAGS) for name in names if name.startswith(TAGS)],
+        refs,
     )
 
 
@@ -85,70 +73,11 @@ class Label(NamedTuple):
     is_current: bool = False
 
 
-class RefMenu(NamedTuple):
-    """The selector of branches and tags."""
-
-    kind: str
-    name: str
-    branches: list[Label]
-    tags: list[Label]
-    branches_address: str
-    tags_address: str
-    branch_count: str
-    tag_count: str
-
-    @property
-    def more_branches(self) -> bool:
-        return len(self.branches) >= MENU_MAX
-
-    @property
-    def more_tags(self) -> bool:
-        return len(self.tags) >= MENU_MAX
-
-
-def tag_rev(repository: RepositoryView, tag: str) -> str:
-    """How a tag is written in an address: with its prefix where a branch has the same name."""
-    return TAGS + tag if tag in repository.branches else tag
-
-
-def make_menu(repository: RepositoryView, page: str, rev: str, ref: str | None, path: str = "") -> RefMenu:
-    """Links to the same page and path elsewhere; `ref` is the full name of the current branch or tag."""
-    addresses = repository.addresses
-
-    def address(other: str) -> str:
-        if page == "commits":
-            return addresses.commits(other)
-        return addresses.blob(other, path) if page == "blob" else addresses.tree(other, path)
-
-    branches = [
-        Label("branch", name, address(name), ref == HEADS + name) for name in _first(repository.branches)
-    ]
-    tags = [
-        Label("tag", name, address(tag_rev(repository, name)), ref == TAGS + name)
-        for name in _first(repository.tags[::-1])
-    ]
-    kind = "commit" if ref is None else "tag" if ref.startswith(TAGS) else "branch"
-    return RefMenu(
-        kind,
-        rev_name(rev, ref),
-        branches,
-        tags,
-        addresses.branches,
-        addresses.tags,
-        repository.branch_count,
-        repository.tag_count,
-    )
-
-
 def rev_name(rev: str, ref: str | None) -> str:
     """A revision for people: the name of the branch or tag, or the short form of an id."""
     if ref is None:
         return rev[:12]
     return ref.removeprefix(HEADS).removeprefix(TAGS)
-
-
-def _first(names: list[str]) -> list[str]:
-    return names[:MENU_MAX]
 
 
 class CommitView(NamedTuple):
@@ -247,27 +176,6 @@ def view_commit(
         labels.get(commit_id, []),
         signer,
     )
-
-
-async def load_labels(browser: Browser, repository: RepositoryView) -> dict[bytes, list[Label]]:
-    """The branches and tags that stand at each commit; without tags where there are very many."""
-    labels: dict[bytes, list[Label]] = {}
-    for name in repository.branches:
-        label = Label("branch", name, repository.addresses.tree(name))
-        labels.setdefault(browser.refs[HEADS + name].target, []).append(label)
-    tags = await browser.load_tags() if len(repository.tags) <= LABELLED_TAGS_MAX else []
-    for tag in tags:
-        label = Label("tag", tag.name, repository.addresses.tree(tag_rev(repository, tag.name)))
-        labels.setdefault(tag.target, []).append(label)
-    return {target: _first_labels(some, repository) for target, some in labels.items()}
-
-
-def _first_labels(labels: list[Label], repository: RepositoryView) -> list[Label]:
-    left_out = len(labels) - LABELS_MAX
-    if left_out <= 0:
-        return labels
-    more = Label(labels[-1].kind, f"and {left_out:,} more", repository.addresses.branches)
-    return [*labels[:LABELS_MAX], more]
 
 
 def body_of(message: str) -> str:

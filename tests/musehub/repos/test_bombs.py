@@ -131,6 +131,42 @@ def test_pages_do_not_grow_with_the_number_of_branches(ada: HubUser) -> None:
         shown = page(path)
         assert shown.count('class="badge ref"') == 11
         assert "and 240 more" in shown
+        assert f'href="/ada/many/branches?at={commit.hex()}"' in shown
+    assert page(f"/branches?at={commit.hex()}").count('class="strong ref-name"') == 100
+    assert page(f"/branches?at={bytes(32).hex()}").count('class="strong ref-name"') == 0
+    assert "All 250 branches" in page("")
+    assert page("").count('href="/ada/many/tree/b0') == 30
+
+
+def test_labels_that_are_left_out_are_found_where_the_link_leads(ada: HubUser) -> None:
+    """Lightweight and annotated tags at one commit, and branches with the names of some of them."""
+    history = History()
+    old = history.commit_files({"a": b"old"})
+    commit = history.commit_files({"a": b"x"}, old)
+    updates = [RefUpdate("heads/main", None, commit), RefUpdate("heads/t03", None, old)]
+    updates += [RefUpdate(f"tags/t{number:02}", None, commit) for number in range(8)]
+    for number in range(8, 16):
+        tag = history.tag(f"t{number:02}", commit)
+        updates.append(RefUpdate(f"tags/t{number:02}", None, tag, Kind.TAG))
+    ada.repository("tagged").push(history, updates)
+
+    def page(path: str) -> str:
+        return ada.request("GET", f"/ada/tagged{path}", headers={"Accept": "text/html"}).body.decode()
+
+    shown = page(f"/commit/{commit.hex()}")
+    assert "and 7 more" in shown
+    assert 'href="/ada/tagged/tree/tags/t03"' in shown
+    assert f'href="/ada/tagged/tags?at={commit.hex()}"' in shown
+    assert page(f"/tags?at={commit.hex()}").count('class="strong ref-name"') == 16
+    assert page(f"/tags?at={old.hex()}").count('class="strong ref-name"') == 0
+
+
+@pytest.mark.parametrize("name", ["a%00b", "a%ffb", "x" * 300, "/".join("abcdefgh" * 40)])
+def test_what_no_database_holds_is_no_revision(ada: HubUser, name: str) -> None:
+    history = History()
+    ada.repository("r").push_main(history, history.commit_files({"a": b"x"}))
+    assert ada.request("GET", f"/ada/r/tree/{name}", headers={"Accept": "text/html"}).status == 404
+    assert ada.request("GET", f"/ada/r/branches?q={name}", headers={"Accept": "text/html"}).status == 200
 
 
 def test_raw_bytes_have_their_own_size_and_one_type(ada: HubUser) -> None:
