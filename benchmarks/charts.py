@@ -106,23 +106,22 @@ def _decades(values: Iterable[float]) -> tuple[int, int]:
 
 def draw_waterfall(row: Row) -> Drawing:
     """The client's phases one after the other; below them the hub's, which end when the client ends."""
-    lanes = [
-        ("client", [(phase["name"], phase["seconds"]) for phase in row.details["phases"]]),
-        ("hub, packs", [(phase["name"], phase["s"]) for phase in row.details.get("upload_phases") or []]),
-        ("hub, stream", [(phase["name"], phase["s"]) for phase in row.details["stream_phases"]]),
-    ]
-    lanes = [(lane, [phase for phase in phases if phase[1] > 0]) for lane, phases in lanes]
-    client_s = sum(seconds for _, seconds in lanes[0][1])
-    starts = {"client": 0.0, "hub, packs": _start_of_upload(lanes[0][1])}
-    starts["hub, stream"] = max(0.0, client_s - sum(seconds for _, seconds in lanes[2][1]))
-    whole_s = max(starts[lane] + sum(seconds for _, seconds in phases) for lane, phases in lanes)
-    height = TOP + 18 * sum(len(phases) + 1 for _, phases in lanes) + BOTTOM
+    lanes = {"client": [(phase["name"], phase["seconds"]) for phase in row.details["phases"]]}
+    for lane, phases in row.details["hub_phases"].items():
+        lanes[lane] = [(phase["name"], phase["s"]) for phase in phases if phase["s"] > 0]
+    starts = dict.fromkeys(lanes, _start_of_upload(lanes["client"]))
+    starts["client"] = 0.0
+    client_s = sum(seconds for _, seconds in lanes["client"])
+    last_stream_s = sum(seconds for _, seconds in lanes["hub, last stream"])
+    starts["hub, last stream"] = max(0.0, client_s - last_stream_s)
+    whole_s = max(starts[lane] + sum(seconds for _, seconds in phases) for lane, phases in lanes.items())
+    height = TOP + 18 * sum(len(phases) + 1 for phases in lanes.values()) + BOTTOM
     drawing = Drawing(
         f"One first push of {row.history}, {row.home}: {row.wall_s:.2f} s with the start", height
     )
     scale = (WIDTH - LEFT - RIGHT - 70) / whole_s
     y = float(TOP)
-    for number, (lane, phases) in enumerate(lanes):
+    for number, (lane, phases) in enumerate(lanes.items()):
         drawing.text(8, y + 12, lane, size=12)
         y += 18
         at = starts[lane]
@@ -134,11 +133,8 @@ def draw_waterfall(row: Row) -> Drawing:
             drawing.text(LEFT + 76 + (at + seconds) * scale, y + 12, f"{seconds:.3f}")
             at += seconds
             y += 18
-    drawing.text(
-        LEFT,
-        height - 14,
-        "Packs are verified several at once while others are sent: their phases are sums, in seconds.",
-    )
+    note = "Packs and parts are received while others are sent, several at once: their phases are sums."
+    drawing.text(LEFT, height - 14, f"Seconds. {note}")
     return drawing
 
 

@@ -46,9 +46,7 @@ def describe(command: str, *, memory_backed: bool) -> dict[str, Any]:
             "python": platform.python_version(),
             "sqlite": sqlite3.sqlite_version,
             "git": _ask("git", "--version").removeprefix("git version "),
-            "git-lfs": (_ask("git-lfs", "version") or "not installed")
-            .partition(" ")[0]
-            .removeprefix("git-lfs/"),
+            "git-lfs": _find_git_lfs(),
             **{name: metadata.version(name) for name in PACKAGES},
         },
         "parts": {},
@@ -79,6 +77,11 @@ def merge(documents: Iterable[dict[str, Any]]) -> dict[str, Any]:
         first["failures"] += other["failures"]
         first["parts"] |= other["parts"]
     return first
+
+
+def _find_git_lfs() -> str:
+    said = _ask("git-lfs", "version")  # as in "git-lfs/3.3.0 (GitHub; …)"
+    return said.partition(" ")[0].partition("/")[2] or "not installed"
 
 
 def _find_processor() -> str:
