@@ -17,6 +17,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from muse.errors import LimitReached
 from musehub.app.errors import send_error, to_muse_error
+from musehub.app.head import as_get
 from musehub.wire_http.route import RawHandler, RawRoute
 
 # How long a cancelled request may take to give back what it holds.
@@ -76,7 +77,10 @@ class HubApp:
                 stopping = LimitReached("busy", "the hub is stopping", hint="try again", retry=True)
                 await send_error(watched_send, stopping, status=503)
                 return
-            await self._handle(scope, receive, watched_send)
+            if scope["method"] == "HEAD":  # type: ignore[typeddict-item]
+                await self._handle(*as_get(scope, watched_send))
+            else:
+                await self._handle(scope, receive, watched_send)
         finally:
             for observe in self.observers:
                 observe(scope, status, time.perf_counter() - started)
