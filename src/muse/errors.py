@@ -123,6 +123,7 @@ class Conflict(MuseError):
         "checked-out": "the branch is the current one",
         "push-in-progress": "the same push is being received right now",
         "job-running": "a worker has this job right now",
+        "already-running": "another process of the hub does this very work right now",
     }
 
 

@@ -388,6 +388,15 @@ integrity_problems = sa.Table(
     sa.Column("seen_at", Instant, nullable=False),
 )
 
+# What one process of the hub does and no other until then.
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("until", Instant, nullable=False),
+)
+
 webhooks = sa.Table(
     "webhooks",
     metadata,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from musehub.db.sweep import (
 from musehub.settings import Settings
 from musehub.storage.port import Store, StoredObject, pack_key, parse_pack_key
 from musehub.upkeep.collect import Collected, Collector
+from musehub.upkeep.lease import leased
 
 KEYS_AT_ONCE = 500
 LEASE_S = 600.0
@@ -65,8 +67,24 @@ async def collect_garbage(
     """Remove what no ref reaches and was recorded longer than `grace` ago; safe while pushes run, in any hub.
 
     `only` is one repository's id; `report` is called after each. Packs leave the store another `grace` after
-    their rows, so that downloads under way end well. Memory: a few thousand ids.
+    their rows, so that downloads under way end well. Memory: a few thousand ids. Raises `already-running`:
+    two at once would do the same work, and each put off the other's removals.
     """
+    once = nullcontext() if dry_run else leased(database, "gc", clock, "a clean-up")
+    async with once:
+        return await _collect(database, store, settings, clock, grace, dry_run, only, report)
+
+
+async def _collect(
+    database: Database,
+    store: Store,
+    settings: Settings,
+    clock: Clock,
+    grace: timedelta | None,
+    dry_run: bool,
+    only: int | None,
+    report: Callable[[Collected], None] | None,
+) -> GcReport:
     grace = timedelta(hours=settings.gc_grace_hours) if grace is None else grace
     now = clock()
     async with database.read("list repositories") as conn:

@@ -21,12 +21,14 @@ from muse.remote.push import push
 from muse.remote.selection import select_refs
 from muse.wire.messages import RefUpdate
 from musehub.db.instants import utc_now
+from musehub.db.leases import take_lease
 from musehub.storage.disk import DiskStore
 from musehub.storage.metering import MeteredStore
 from musehub.storage.port import Store
 from musehub.storage.signing import UrlSigner
 from musehub.upkeep.collect import Collector
 from musehub.upkeep.gc import GcReport, collect_garbage
+from musehub.upkeep.lease import leased
 
 
 def fetched(remote: Remote) -> dict[str, int]:
@@ -121,6 +123,43 @@ def test_a_pack_of_which_more_than_half_is_dead_is_written_anew(upkeep: Upkeep) 
     upkeep.gc(days_later=4)
     assert upkeep.keys() == set(upkeep.pack_keys("notes"))
     assert fetched(ada) == {"O": 1, "S": 1, "C": 1}
+
+
+def test_of_two_clean_ups_the_second_says_that_one_runs(upkeep: Upkeep) -> None:
+    scene(upkeep)
+    told: list[MuseError] = []
+
+    async def second() -> None:
+        try:
+            await collect_garbage(upkeep.database, upkeep.store, upkeep.settings, utc_now)
+        except MuseError as error:
+            told.append(error)
+
+    async def first() -> None:
+        async with leased(upkeep.database, "gc", utc_now, "a clean-up"):
+            await second()
+            await collect_garbage(upkeep.database, upkeep.store, upkeep.settings, utc_now, dry_run=True)
+        await second()
+
+    upkeep.call(first())
+    assert [error.code for error in told] == ["already-running"]
+    assert told[0].retry
+
+
+def test_the_lease_of_a_process_that_died_runs_out(upkeep: Upkeep) -> None:
+    now = utc_now()
+
+    async def die() -> None:
+        async with upkeep.database.transaction("test") as conn:
+            assert await take_lease(conn, "gc", "dead", now, now + timedelta(seconds=60)) is None
+            assert await take_lease(conn, "gc", "dead", now, now + timedelta(seconds=90)) is None
+            assert await take_lease(conn, "gc", "other", now, now + timedelta(seconds=60)) == "dead"
+
+    upkeep.call(die())
+    with pytest.raises(MuseError, match="already"):
+        upkeep.gc()
+    upkeep.gc(days_later=1)
+    upkeep.gc()
 
 
 class SweptStore(MeteredStore):
