@@ -211,10 +211,10 @@ def test_records_may_be_based_on_what_is_in_packs(
 
 def hub_blob(hub: FakeHub) -> bytes:
     """The id of a blob of the last pack, large enough to be a base."""
-    from muse.packs.pack import iter_records
+    from muse.packs.pack import scan_pack
 
-    records = iter_records(memoryview(hub.pack_bytes[-1]))
-    return next(object_id for object_id, _, record in records if record.raw_size > 200)
+    objects = scan_pack(memoryview(hub.pack_bytes[-1]))
+    return next(one.id for one in objects if one.raw_size > 200)
 
 
 def test_tags_are_made_here_unless_there_is_another_of_that_name(
