@@ -6,12 +6,13 @@ columns have exactly one encoding, decode at the speed of `struct`, and compress
 
 from __future__ import annotations
 
+import operator
 import struct
 from typing import NamedTuple
 
 from muse.errors import InvalidData
 from muse.objects.ids import ID_BYTES
-from muse.objects.names import check_names
+from muse.objects.names import check_names, is_plain_column
 
 TYPE_LINE = b"muse tree 1\n"
 HEADER = struct.Struct("<BI")
@@ -31,6 +32,7 @@ ENTRY_KINDS = frozenset("fxcklsd")
 BLOB_KINDS = frozenset("fxl")
 CHUNKED_KINDS = frozenset("ck")
 FILE_KINDS = frozenset("fxck")
+_ENTRY_KIND_BYTES = b"fxcklsd"
 
 
 class Entry(NamedTuple):
@@ -131,14 +133,45 @@ MAX_KEPT_COLUMN = 256
 _id_columns: dict[int, struct.Struct] = {}
 
 
-def read_numbers(
-    data: bytes,
-) -> tuple[int, str, list[bytes], list[str], tuple[int, ...], tuple[int, ...]]:
-    """Return level, kinds, ids, names, sizes and file counts of a node that was validated before."""
-    level, kinds, ids, names = read_columns(data)
-    n = len(ids)
-    numbers = struct.unpack_from(f"<{2 * n}Q", data, len(TYPE_LINE) + HEADER.size + (1 + ID_BYTES) * n)
-    return level, kinds, ids, names, numbers[:n], numbers[n:]
+def find_columns(data: bytes) -> tuple[int, int, int, int]:
+    """Return level and count of a node, and where kinds and names begin; raises `bad-object`.
+
+    Only that the columns lie within the data is checked.
+    """
+    start = len(TYPE_LINE)
+    if data[:start] != TYPE_LINE or len(data) < start + HEADER.size:
+        raise _bad("wrong type line or too short")
+    level, n = HEADER.unpack_from(data, start)
+    kind_start = start + HEADER.size
+    name_start = kind_start + (1 + ID_BYTES + 8 * _numbers_per_entry(level)) * n
+    if level > MAX_LEVEL or n > MAX_ENTRIES or name_start > len(data):
+        raise _bad("more levels or entries than allowed, or truncated")
+    return level, n, kind_start, name_start
+
+
+def check_kinds(level: int, kinds: bytes) -> None:
+    """Raise `bad-object` unless a node of this level may have entries of these kinds."""
+    if level:
+        if not kinds or kinds != PAGE.encode() * len(kinds):
+            raise _bad("an index node holds pages, and nothing else")
+    elif kinds.translate(None, _ENTRY_KIND_BYTES):
+        raise _bad("unknown entry kind")
+
+
+def parse_names(column: bytes, count: int) -> list[str]:
+    """Return the names of a node; raises `bad-object`, `bad-path`."""
+    try:
+        text = column.decode()
+    except UnicodeDecodeError:
+        raise _bad("a name is not valid UTF-8") from None
+    names = text.split("\0") if count else []
+    if len(names) != count or (not count and text):
+        raise _bad("the names do not fit the count")
+    if any(map(operator.ge, names, names[1:])):
+        raise _bad("names out of order")
+    if not is_plain_column(column):
+        check_names(names)
+    return names
 
 
 def decode_columns(data: bytes) -> tuple[int, str, list[bytes], list[str]]:
@@ -146,32 +179,14 @@ def decode_columns(data: bytes) -> tuple[int, str, list[bytes], list[str]]:
 
     Half the cost of `decode_tree`, for those who want to know what a tree names.
     """
-    start = len(TYPE_LINE)
-    if data[:start] != TYPE_LINE or len(data) < start + HEADER.size:
-        raise _bad("wrong type line or too short")
-    level, n = HEADER.unpack_from(data, start)
-    id_start = start + HEADER.size + n
+    level, n, kind_start, name_start = find_columns(data)
+    id_start = kind_start + n
     number_start = id_start + ID_BYTES * n
-    name_start = number_start + 8 * _numbers_per_entry(level) * n
-    if level > MAX_LEVEL or n > MAX_ENTRIES or name_start > len(data):
-        raise _bad("more levels or entries than allowed, or truncated")
-    try:
-        kinds = data[start + HEADER.size : id_start].decode("ascii")
-        text = data[name_start:].decode()
-    except UnicodeDecodeError:
-        raise _bad("a name is not valid UTF-8 or a kind is unknown") from None
-    names = text.split("\0") if n else []
-    if len(names) != n or (not n and (text or level)):
-        raise _bad("the names do not fit the count")
-    if any(map(str.__ge__, names, names[1:])):
-        raise _bad("names out of order")
-    check_names(names)
-    if level:
-        if kinds != PAGE * n:
-            raise _bad("an index node may hold pages only")
-    elif not ENTRY_KINDS.issuperset(kinds):
-        raise _bad("unknown entry kind")
-    return level, kinds, [data[i : i + ID_BYTES] for i in range(id_start, number_start, ID_BYTES)], names
+    kinds = data[kind_start:id_start]
+    names = parse_names(data[name_start:], n)
+    check_kinds(level, kinds)
+    ids = [data[i : i + ID_BYTES] for i in range(id_start, number_start, ID_BYTES)]
+    return level, kinds.decode("ascii"), ids, names
 
 
 def _numbers_per_entry(level: int) -> int:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from muse.errors import InvalidData, LimitReached
 from muse.objects.chunks import decode_chunks
 from muse.objects.commit import Commit, Tag, decode_commit, decode_tag
-from muse.objects.ids import Kind, hash_bytes
-from muse.objects.references import group_references
+from muse.objects.ids import SHORT_BYTES, Kind, hash_bytes, hash_short
 from muse.objects.signature import check_signature
 from muse.packs.record import Record, parse_record
 from muse.wire.frames import BLOBS, COMMITS, TREES, Frame
-from musehub.push.sums import Sums
+from musehub.push.known import Claims, Known
 from musehub.repos.decoder import Decoder
 
 MAX_RECORDS = 1 << 16
@@ -23,8 +22,7 @@ KINDS_OF_FRAME = {
     COMMITS: frozenset((Kind.COMMIT, Kind.TAG)),
 }
 
-Known = dict[Kind, set[bytes]]
-
+_BLOB, _TREE = int(Kind.BLOB), int(Kind.TREE)
 _KINDS = {int(kind): kind for kind in Kind}
 
 
@@ -52,7 +50,7 @@ def bases_of(records: list[Record]) -> set[bytes]:
 
 
 class Batch:
-    """What a frame holds, once decoded: objects in their order, and what they name outside of it.
+    """What a frame holds, once decoded: objects in their order, and what they say about others.
 
     `decode` raises MissingBase when a base must be offered first; called again, it goes on where it stopped.
     """
@@ -60,58 +58,50 @@ class Batch:
     def __init__(self, records: list[Record]) -> None:
         self.records = records
         self.objects: list[tuple[bytes, Record]] = []
-        self.needed: Known = {kind: set() for kind in Kind}
+        self.claims = Claims()
         self.commits: list[tuple[bytes, Commit]] = []
         self.tags: list[tuple[bytes, Tag]] = []
-        self.claims: set[tuple[bytes, int]] = set()
-        """(blob, size) as trees and chunk lists say; to be compared with what the blobs are."""
-        self._own: Known = {kind: set() for kind in Kind}
+        self._own_commits: set[bytes] = set()
 
-    def decode(self, decoder: Decoder, known: Known, sums: Sums) -> None:
-        """Decode, hash and validate; `known` need not be looked up again and is not changed."""
+    def decode(self, decoder: Decoder, known: Known) -> None:
+        """Decode, hash and validate; adds to `known` what is here, and what has to be looked up now."""
         for record in self.records[len(self.objects) :]:
             data, depth = decoder.decode(record)
-            object_id = hash_bytes(data)
-            kind = _KINDS[record.kind]
-            if kind is not Kind.BLOB:
-                self._read(kind, object_id, data, known, sums)
+            object_id = hash_short(data) if len(data) <= SHORT_BYTES else hash_bytes(data)
+            kind = record.kind
+            if kind == _TREE:
+                base = decoder.find_decoded(kind, record.base) if record.base is not None else None
+                known.add_tree(object_id, data, self.claims, base)
+            elif kind == _BLOB:
+                known.blobs[object_id] = len(data)
             else:
-                sums.blobs[object_id] = len(data)
+                self._read(_KINDS[kind], object_id, data, known)
             decoder.keep(kind, object_id, data, depth)
-            self._own[kind].add(object_id)
             self.objects.append((object_id, record))
 
-    def add_to(self, known: Known) -> None:
-        """Say that this batch and what it names need not be looked up any more."""
-        for kind in Kind:
-            known[kind] |= self.needed[kind]
-            known[kind] |= self._own[kind]
-
-    def _read(self, kind: Kind, object_id: bytes, data: bytes, known: Known, sums: Sums) -> None:
-        if kind is Kind.TREE:
-            for target, ids in group_references(kind, data).items():
-                self._need(target, set(ids), known)
-            sums.add_tree(object_id, data, self.claims)
-        elif kind is Kind.CHUNKS:
-            node = decode_chunks(data)
-            sums.add_chunks(object_id, node, self.claims)
-            self._need(Kind.CHUNKS if node.level else Kind.BLOB, {chunk.id for chunk in node.chunks}, known)
+    def _read(self, kind: Kind, object_id: bytes, data: bytes, known: Known) -> None:
+        if kind is Kind.CHUNKS:
+            known.add_chunks(object_id, decode_chunks(data), self.claims)
         elif kind is Kind.COMMIT:
             commit = decode_commit(data)
             _check_signature(commit, object_id)
-            self._need(Kind.TREE, {commit.tree}, known)
-            self._need(Kind.COMMIT, set(commit.parents), known)
+            self._need(Kind.TREE, commit.tree, known)
+            for parent in commit.parents:
+                if parent not in self._own_commits:
+                    self._need(Kind.COMMIT, parent, known)
+            self._own_commits.add(object_id)
             self.commits.append((object_id, commit))
         else:
             tag = decode_tag(data)
             _check_signature(tag, object_id)
+            if tag.target_kind is not Kind.COMMIT or tag.target not in self._own_commits:
+                self._need(tag.target_kind, tag.target, known)
+            known.tags.add(object_id)
             self.tags.append((object_id, tag))
-            self._need(tag.target_kind, {tag.target}, known)
 
-    def _need(self, kind: Kind, ids: set[bytes], known: Known) -> None:
-        ids -= known[kind]
-        ids -= self._own[kind]
-        self.needed[kind] |= ids
+    def _need(self, kind: Kind, object_id: bytes, known: Known) -> None:
+        if not known.has(kind, object_id):
+            self.claims.ids[kind].add(object_id)
 
 
 def _check_signature(value: Commit | Tag, object_id: bytes) -> None:

@@ -114,7 +114,7 @@ class Intake:
                     recorder.decoder.offer(kind, await self._reader.load_chain_records(Kind(kind), unknown))
             while True:
                 try:
-                    await asyncio.to_thread(batch.decode, recorder.decoder, recorder.known, recorder.sums)
+                    await asyncio.to_thread(batch.decode, recorder.decoder, recorder.known)
                     break
                 except MissingBase as missing:
                     chain = await self._reader.load_chain_records(missing.kind, [missing.base])

@@ -8,6 +8,7 @@ the store before that transaction begins.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import Any
 
 from muse.errors import LimitReached
@@ -30,9 +31,9 @@ from musehub.db.repositories import RepositoryRow
 from musehub.db.state import RepositoryState, Totals
 from musehub.push.absent import missing_objects
 from musehub.push.commits import commit_row, parent_rows
-from musehub.push.decode import Batch, Known, bases_of
+from musehub.push.decode import Batch, bases_of
+from musehub.push.known import Claims, Known, Wanted
 from musehub.push.room import PackInDoubt, begin_recording, end_recording, keep_pack
-from musehub.push.sums import Sums
 from musehub.push.timeline import CLOSURE, RECORD, STORE, Timeline
 from musehub.repos.decoder import Decoder
 from musehub.settings import Settings
@@ -42,8 +43,10 @@ FLUSH_BYTES = 4 << 20
 FLUSH_ROWS = 2_000
 """2,000 commits are recorded in about 30 ms on SQLite, and in 60 ms on PostgreSQL."""
 FLUSH_BLOB_BYTES = 16 << 20
-MAX_KNOWN = 200_000
-"""Ids kept so that they need not be looked up twice; about 25 MB."""
+MAX_KNOWN = 100_000
+"""Objects kept so that they need not be looked up twice; about 25 MB."""
+
+_BLOB = int(Kind.BLOB)
 
 
 class Recorder:
@@ -76,10 +79,8 @@ class Recorder:
         self._begun = False
         self._blob_bytes = 0
         self._sealed: tuple[bytes, list[bytes | memoryview]] | None = None
-        self.known: Known = {kind: set() for kind in Kind}
-        self.sums = Sums()
+        self.known = Known(trusts_bases=not repository.is_incomplete)
         self.decoder = Decoder()
-        self._generations: dict[bytes, int] = {}
         self._records: list[tuple[bytes, Record]] = []
         self._blobs: dict[bytes, Record] = {}
         self._commit_rows: list[tuple[Any, ...]] = []
@@ -95,7 +96,7 @@ class Recorder:
     async def add(self, batch: Batch) -> None:
         """Take a decoded batch; raises `missing-objects` unless it is closed, `too-large`."""
         with self._timeline.phase(CLOSURE):
-            await self._check_closed(batch)
+            await self._check_closed(batch.claims)
         with self._timeline.phase(RECORD):
             self._collect(batch)
         if self._blob_bytes > self._max_blob_bytes:
@@ -112,16 +113,19 @@ class Recorder:
             await self.flush()
 
     def _collect(self, batch: Batch) -> None:
-        batch.add_to(self.known)
+        own: dict[int, dict[bytes, Record]] = {}
         for object_id, record in batch.objects:
-            if record.kind != Kind.BLOB:
-                self._records.append((object_id, record))
-                self._pending_bytes += record.size_bytes
-            elif object_id not in self._blobs:
+            own.setdefault(record.kind, {})[object_id] = record
+        for kind, records in own.items():
+            self.decoder.offer(kind, records)
+        for object_id, record in own.pop(_BLOB, {}).items():
+            if object_id not in self._blobs:
                 self._blobs[object_id] = record
                 self._blob_bytes += record.size_bytes
                 self._pending_blob_bytes += record.size_bytes
-            self.decoder.offer(record.kind, {object_id: record})
+        if own:
+            self._records += batch.objects
+            self._pending_bytes += sum(len(record.payload) for _id, record in batch.objects)
         self._add_commits(batch)
 
     async def flush(self) -> None:
@@ -147,11 +151,8 @@ class Recorder:
         self._parent_rows.clear()
         self._pending_bytes = self._pending_blob_bytes = 0
         self.decoder.withdraw()
-        if sum(map(len, self.known.values())) > MAX_KNOWN:
-            for ids in self.known.values():
-                ids.clear()
-            self.sums.clear()
-            self._generations.clear()
+        if len(self.known) > MAX_KNOWN:
+            self.known.clear()
 
     async def _record(
         self, pack: tuple[bytes, int, list[BlobRow]] | None, seen_epoch: int
@@ -185,12 +186,12 @@ class Recorder:
             await end_recording(conn, self._settings, state, added)
         return state
 
-    def _relied_on(self, pack: tuple[bytes, int, list[BlobRow]] | None) -> Known:
+    def _relied_on(self, pack: tuple[bytes, int, list[BlobRow]] | None) -> Wanted:
         """What this push found recorded, or recorded itself, and does not bring now."""
-        brought: Known = {kind: set() for kind in Kind}
+        brought: Wanted = {kind: set() for kind in Kind}
         for object_id, record in self._records:
             brought[Kind(record.kind)].add(object_id)
-        relied = {kind: set(ids) for kind, ids in self.known.items()}
+        relied = self.known.ids()
         for kind in Kind:
             relied[kind] |= bases_of([record for _id, record in self._records if record.kind == kind])
         if pack is not None:
@@ -202,37 +203,39 @@ class Recorder:
         if not self._begun:
             await begin_push(conn, self._repository_id, self._push_id, self._user_id, self._started_at)
 
-    async def _check_closed(self, batch: Batch) -> None:
-        asked = {kind: sorted(ids) for kind, ids in batch.needed.items() if ids}
-        if asked:
-            await self._look_up(asked)
-        self.sums.check_blobs(batch.claims)
-
-    async def _look_up(self, asked: dict[Kind, list[bytes]]) -> None:
+    async def _check_closed(self, claims: Claims) -> None:
+        asked = {kind: sorted(ids) for kind, ids in claims.ids.items() if ids}
+        if claims.blobs:
+            asked[Kind.BLOB] = sorted(claims.ids[Kind.BLOB].union(claims.blobs))
+        if not asked:
+            return
         missing: list[tuple[Kind, bytes]] = []
+        sizes: dict[bytes, int] = {}
         async with self._database.read("check closure") as conn:
             for kind, ids in asked.items():
+                present: Collection[bytes]
                 if kind is Kind.COMMIT:
-                    found = await find_generations(conn, self._repository_id, ids)
-                    self._generations |= found
-                    present = set(found)
+                    present = found = await find_generations(conn, self._repository_id, ids)
+                    self.known.generations |= found
                 elif kind is Kind.BLOB:
-                    sizes = await find_blob_sizes(conn, self._repository_id, ids)
-                    self.sums.blobs |= sizes
-                    present = set(sizes)
+                    present = sizes = await find_blob_sizes(conn, self._repository_id, ids)
                 else:
                     present = await find_present_objects(conn, self._repository_id, kind, ids)
-                missing += ((kind, object_id) for object_id in ids if object_id not in present)
+                    self.known.add_found(kind, present)
+                if len(present) < len(ids):
+                    missing += ((kind, object_id) for object_id in ids if object_id not in present)
         if missing:
             raise missing_objects(missing)
+        self.known.add_sizes(claims.blobs, sizes)
 
     def _add_commits(self, batch: Batch) -> None:
+        generations = self.known.generations
         for object_id, commit in batch.commits:
-            parents = (self._generations[parent] for parent in commit.parents)
+            parents = (generations[parent] for parent in commit.parents)
             generation = 1 + max(parents, default=0)
-            self._generations[object_id] = generation
+            generations[object_id] = generation
             self._commit_rows.append(commit_row(self._repository_id, object_id, commit, generation))
-            self._parent_rows += parent_rows(self._repository_id, object_id, commit, self._generations)
+            self._parent_rows += parent_rows(self._repository_id, object_id, commit, generations)
 
     async def _store_blobs(self) -> tuple[bytes, int, list[BlobRow]] | None:
         """Put those blobs that are not recorded yet into a pack in the store."""
