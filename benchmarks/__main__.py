@@ -23,26 +23,22 @@ from benchmarks import git_peer, plans, report
 from benchmarks.charts import write_charts
 from benchmarks.growth import measure_growth
 from benchmarks.histories import HISTORIES
-from benchmarks.measure import Row
+from benchmarks.measure import MEMORY, Row, discard, is_in_memory
 from benchmarks.scenarios import measure_build, measure_history, measure_source, measure_status
 from benchmarks.servers import embedded, on_servers
 
-MEMORY = Path("/dev/shm")
 MEMORY_NEEDED_BYTES = 12 << 30
-"""XL needs most: sources, hub, Git's server and clones, two rounds of each."""
+"""BIG needs most: work trees, stores and servers of both sides, three rounds of each."""
 
 
 class Run:
     """One run: parts, each in a fresh folder; a part that fails is noted and the others go on."""
 
-    def __init__(
-        self, place: Path, document: dict[str, Any], json: Path | None, *, memory_backed: bool
-    ) -> None:
+    def __init__(self, place: Path, document: dict[str, Any], json: Path | None) -> None:
         self.rows: list[Row] = document["rows"]
         self._document = document
         self._json = json
         self._place = place
-        self._memory_backed = memory_backed
         self._number = 0
 
     @contextmanager
@@ -64,8 +60,7 @@ class Run:
         print(f"{name}: {wall_s:.0f} s, CPU {cpu_s:.0f} s", file=sys.stderr, flush=True)
         if self._json:
             documents.write(self._document, self._json)
-        if self._memory_backed:
-            shutil.rmtree(folder, ignore_errors=True)  # on a disk, that would slow down what comes next
+        discard(folder)
 
 
 def _count_cpu_s() -> float:
@@ -90,7 +85,11 @@ def measure(plan: plans.Plan, run: Run, source: Path | None) -> None:
             home = stack.enter_context(embedded(folder / "hub"))
             server = stack.enter_context(git_peer.serve(folder / "git-root"))
             loose = plan.loose.get(name, 0)
-            run.rows.extend(measure_history(HISTORIES[name], folder, home, server, rounds, loose))
+            history = HISTORIES[name]
+            if name in plan.cut:
+                history = history.cut(plan.cut[name])
+            brief = name in plan.brief
+            run.rows.extend(measure_history(history, folder, home, server, rounds, loose, brief))
     for name, rounds in plan.servers.items():
         with run.part(f"{name} on servers") as (folder, stack):
             home = stack.enter_context(on_servers(folder / "servers"))
@@ -102,14 +101,14 @@ def measure(plan: plans.Plan, run: Run, source: Path | None) -> None:
                 run.rows.extend(measure_growth(folder, home, largest))
 
 
-def choose_place(wanted: Path | None) -> tuple[Path, bool]:
-    """The folder given, or memory if there is enough of it, or the disk; and whether it is memory."""
+def choose_place(wanted: Path | None) -> Path:
+    """A new folder in the one given, or in memory if there is enough of it, or on the disk."""
     usable = MEMORY.is_dir() and os.access(MEMORY, os.W_OK)
     if wanted is None and usable and shutil.disk_usage(MEMORY).free >= MEMORY_NEEDED_BYTES:
         wanted = MEMORY
     place = Path(tempfile.mkdtemp(prefix="muse-bench-", dir=wanted))
     place.chmod(0o755)  # PostgreSQL runs as somebody else and has its socket in it
-    return place, MEMORY in place.resolve().parents
+    return place
 
 
 def choose_plan(options: argparse.Namespace) -> plans.Plan:
@@ -148,11 +147,11 @@ def main() -> None:
     if options.sources:
         document = documents.merge(documents.read(path) for path in options.sources)
     else:
-        place, memory_backed = choose_place(options.folder)
+        place = choose_place(options.folder)
         plan = choose_plan(options)
-        document = documents.describe(plan.command, memory_backed=memory_backed)
+        document = documents.describe(plan.command, plan.notes, memory_backed=is_in_memory(place))
         source = options.git if (options.git / ".git").exists() or (options.git / "HEAD").exists() else None
-        run = Run(place, document, options.json, memory_backed=memory_backed)
+        run = Run(place, document, options.json)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # then servers end and folders go
         try:
             measure(plan, run, source)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from benchmarks.git_peer import ENVIRONMENT
 from benchmarks.histories import Step
-from benchmarks.measure import Cost, run
+from benchmarks.measure import Cost, discard, run
 from muse.objects.ids import hash_bytes
 from musehub.storage.s3 import S3Store
 from musehub.storage.s3_address import parse_s3_address
@@ -76,7 +76,9 @@ def copy_raw(folder: Path, size_bytes: int) -> Cost:
     source.mkdir(parents=True)
     for at in range(0, size_bytes, PUT_BYTES):
         (source / f"{at:012}").write_bytes(os.urandom(min(PUT_BYTES, size_bytes - at)))
-    return run("sh", "-c", "cp -r bytes copied && sync copied copied/*", cwd=folder)
+    cost = run("sh", "-c", "cp -r bytes copied && sync copied copied/*", cwd=folder)
+    discard(folder)
+    return cost
 
 
 class LfsSide:
@@ -124,6 +126,7 @@ class LfsSide:
         if scenario == "clone":
             found = sum(path.stat().st_size for path in Path(f"{self._remote}-clone").glob("*.bin"))
             assert found > 1 << 20, "Git LFS left pointers instead of files"
+            discard(Path(f"{self._remote}-clone"))
         return cost, {"client_cpu_s": round(cost.cpu_s, 3), "client_peak_mib": round(cost.peak_mib)}
 
     def _git(self, *arguments: str, cwd: Path | None = None) -> None:
@@ -158,19 +161,19 @@ class CopySide:
 
     def measure(self, scenario: str) -> tuple[Cost, dict[str, float]]:
         started, started_cpu = time.perf_counter(), time.process_time()
+        clone = self._folder / f"{self._remote.name}-clone"
         if scenario == "clone":
-            _copy_hashed(self._remote, self._folder / f"{self._remote.name}-clone-store")
-            shutil.copytree(
-                self._folder / f"{self._remote.name}-clone-store", self._folder / f"{self._remote.name}-clone"
-            )
+            _copy_hashed(self._remote, clone / "store")
+            shutil.copytree(clone / "store", clone / "work")
         else:
             _copy_hashed(self._store, self._remote)
-        cpu_s = time.process_time() - started_cpu
-        return Cost(time.perf_counter() - started, cpu_s, 0.0, ""), {"client_cpu_s": round(cpu_s, 3)}
+        wall_s, cpu_s = time.perf_counter() - started, time.process_time() - started_cpu
+        discard(clone)
+        return Cost(wall_s, cpu_s, 0.0, ""), {"client_cpu_s": round(cpu_s, 3)}
 
 
 def _copy_hashed(source: Path, target: Path) -> None:
-    target.mkdir(exist_ok=True)
+    target.mkdir(parents=True, exist_ok=True)
     for path in source.iterdir():
         if (target / path.name).exists():
             continue

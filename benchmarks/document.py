@@ -28,11 +28,12 @@ PACKAGES = (
 )
 
 
-def describe(command: str, *, memory_backed: bool) -> dict[str, Any]:
+def describe(command: str, notes: str = "", *, memory_backed: bool) -> dict[str, Any]:
     """What a reader must know to compare; no name of the machine, no path."""
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
+        "notes": notes,
         "commit": _ask("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
         "machine": {
             "processor": _find_processor(),

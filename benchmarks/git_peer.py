@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.histories import Step
-from benchmarks.measure import Cost, Watch, run
+from benchmarks.measure import Cost, Watch, discard, run
 
 ENVIRONMENT = {
     "PATH": os.environ["PATH"],
@@ -145,12 +145,15 @@ class GitSide:
         if scenario == "one more commit":
             self._commit_one_more()
         watch = Watch(self._server.pid)
+        target = self._folder / f"clone-{self._name}"
         if scenario == "clone":
-            arguments = ["clone", "-q", self._url, str(self._folder / f"clone-{self._name}")]
+            arguments = ["clone", "-q", self._url, str(target)]
         else:
             arguments = ["push", "-q", self._url, "main"]
         cost = run("git", *arguments, cwd=self._source, env=ENVIRONMENT)
-        return cost, {"client_cpu_s": round(cost.cpu_s, 3), **watch.read()}
+        details = {"client_cpu_s": round(cost.cpu_s, 3), **watch.read()}
+        discard(target)
+        return cost, details
 
     def _commit_one_more(self) -> None:
         def ask(*arguments: str, stdin: bytes | None = None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from random import Random
 from typing import NamedTuple
 
@@ -26,6 +27,10 @@ class History(NamedTuple):
     about: str
     steps: Callable[[], Iterator[Step]]
     first: int | None = None
+
+    def cut(self, commits: int) -> History:
+        """The same history up to so many commits."""
+        return self._replace(steps=lambda: islice(self.steps(), commits))
 
 
 def _text(rng: Random, size: int) -> bytes:

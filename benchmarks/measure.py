@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
+
+MEMORY = Path("/dev/shm")
 
 
 class Row(NamedTuple):
@@ -70,6 +73,19 @@ def run(*command: str | os.PathLike[str], cwd: Path, env: dict[str, str] | None 
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command, output)
     return Cost(wall_s, usage.ru_utime + usage.ru_stime, peak_mib, output)
+
+
+def is_in_memory(path: Path) -> bool:
+    return MEMORY in path.resolve().parents
+
+
+def discard(folder: Path) -> None:
+    """Remove what is not needed any more, if that is for nothing.
+
+    On a disk it would slow down whatever is measured next; there it waits for the end of the run.
+    """
+    if is_in_memory(folder):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def find_peak_mib(pid: int) -> float:

@@ -159,11 +159,12 @@ def format_report(document: dict[str, Any], charts: str | None = None) -> str:
     rows: list[Row] = document["rows"]
     machine = document["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
+    notes = f"{document['notes']}. " if document["notes"] else ""
     parts = [
         f"`{document['command']}` at {document['at'].replace('T', ' ')}, commit `{document['commit']}`. "
         f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
         f"{machine['system']}; data in a {machine['data_in']}; load before the run "
-        f"{machine['load_before']:.1f}. Versions: {versions}.",
+        f"{machine['load_before']:.1f}. {notes}Versions: {versions}.",
         "### Goals",
         format_goals(rows),
     ]

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from benchmarks import copies, git_peer, ours
 from benchmarks.histories import History
-from benchmarks.measure import Cost, Row, run
+from benchmarks.measure import Cost, Row, discard, run
 from benchmarks.servers import Home
 
 STEPS = ("first push", "nothing new", "one more commit", "clone")
@@ -55,9 +55,12 @@ class MuseSide:
         if scenario == "one more commit":
             ours.commit_files(self._work, {f"more-{self._name}.txt": self._name.encode()})
         arguments = ["push", self._name, "main", "--timings"]
+        target = self._work.with_name(f"clone-{self._name}")
         if scenario == "clone":
-            arguments = ["clone", self._url, str(self._work.with_name(f"clone-{self._name}")), "--timings"]
-        return measure_muse(self._home, *arguments, cwd=self._work)
+            arguments = ["clone", self._url, str(target), "--timings"]
+        measured = measure_muse(self._home, *arguments, cwd=self._work)
+        discard(target)
+        return measured
 
 
 def measure_muse(home: Home, *arguments: str | Path, cwd: Path) -> tuple[Cost, dict[str, Any]]:
@@ -100,8 +103,12 @@ def measure_history(
     git_server: git_peer.Server | None,
     rounds: int,
     loose_rounds: int,
+    brief: bool = False,
 ) -> Iterator[Row]:
-    """All scenarios of a history, beside Git packed and loose and bytes that are only copied."""
+    """All scenarios of a history, beside Git packed and loose and bytes that are only copied.
+
+    `brief`: only what is pushed, without Git.
+    """
     steps = history.steps()
     # In memory, so that making it costs neither side anything.
     first = list(itertools.islice(steps, history.first))
@@ -114,7 +121,7 @@ def measure_history(
     if history.name == "BIG":
         large = copies.make_large_file_side(first, folder / "large")
         sides.append(large)
-    elif git_server is not None:
+    elif git_server is not None and not brief:
         git_peer.fast_import(first, folder / "git")
         sides.append(git_peer.GitSide(folder / "git", folder, git_server, loose=False))
         if loose_rounds:
@@ -124,7 +131,7 @@ def measure_history(
         taking_part = [side for side in sides if number < loose_rounds or side.system != "git, loose"]
         for side in taking_part:
             side.begin(f"{history.name.lower()}-{number}")
-        for scenario in STEPS:
+        for scenario in STEPS[:1] if brief else STEPS:
             if large is not None and scenario == "one more commit":
                 continue  # its change is one
             for side in _rotate(taking_part, number):
