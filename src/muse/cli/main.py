@@ -20,6 +20,7 @@ def main(
     now: Callable[[], float] | None = None,
 ) -> int:
     """Run one command line and return its exit code; `environment` and `now` default to the process's own."""
+    whole_process = arguments is None
     if arguments is None:
         arguments = sys.argv[1:]
         _collect_rarely()
@@ -34,7 +35,10 @@ def main(
             return 0
         from muse.cli.run import run
 
-        return run(arguments, environment, now)
+        code = run(arguments, environment, now)
+        if whole_process:
+            _forget_garbage()
+        return code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -47,6 +51,15 @@ def _collect_rarely() -> None:
     import gc
 
     gc.set_threshold(20_000, 20, 20)
+
+
+def _forget_garbage() -> None:
+    """Let the interpreter end without looking through all modules for circular garbage: a fifth of the time
+    that a push of nothing takes.
+    """
+    import gc
+
+    gc.freeze()
 
 
 def _open_closed_streams() -> None:

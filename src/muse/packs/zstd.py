@@ -9,7 +9,6 @@ from __future__ import annotations
 import struct
 import sys
 import threading
-from array import array
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
@@ -141,6 +140,8 @@ def _find_reusable() -> _Reusable | None:
 
 
 def _make_reusable() -> _Reusable:
+    from array import array
+
     import zstandard
 
     announced_size, header_size = zstandard.frame_content_size, zstandard.frame_header_size

@@ -15,7 +15,7 @@ import select
 import socket
 import time
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from muse.errors import RemoteFailure
 from muse.remote.address import Origin
@@ -154,8 +154,10 @@ class Connection:
     def open(self) -> None:
         """Connect; raises `remote-unreachable`."""
         host, port = self.origin.host, self.origin.port
+        # In bytes it is not encoded once more, for which a codec would be imported.
+        plain_host: Any = host.encode() if host.isascii() else host
         try:
-            plain = socket.create_connection((host, port), self._timeouts.connect_s)
+            plain = socket.create_connection((plain_host, port), self._timeouts.connect_s)
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._socket = plain if self.origin.scheme == "http" else self._wrap(plain)
         except OSError as error:

@@ -7,41 +7,22 @@ have all of them to check when everything else is done.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from muse.errors import MuseError
 from muse.history.missing import Step
-from muse.remote.records import Outgoing, Piece
+from muse.remote.records import Outgoing
+from muse.remote.stream import Load
 
 if TYPE_CHECKING:
     from muse.remote.packing import Pack
     from muse.remote.plan import Plan
     from muse.store.objects import ObjectStore
 
-SendPart = Callable[["Batch"], None]
+SendPart = Callable[[Load], None]
 """Sends a part and returns when the hub has recorded it."""
-
-
-class Batch:
-    """Trees and commits that go in one stream; to be read once."""
-
-    def __init__(self, outgoing: Outgoing, plan: Plan, begin: Step, end: Step) -> None:
-        self.trees = end.metadata - begin.metadata
-        self.commits = end.commits - begin.commits
-        self._outgoing = outgoing
-        self._plan = plan
-        self._begin = begin
-        self._end = end
-
-    def iter_trees(self) -> Iterator[Piece]:
-        return self._outgoing.iter_ordered(
-            islice(self._plan.metadata, self._begin.metadata, self._end.metadata)
-        )
-
-    def iter_commits(self) -> Iterator[Piece]:
-        return self._outgoing.iter_ordered(islice(self._plan.commits, self._begin.commits, self._end.commits))
 
 
 class MetadataInParts:
@@ -102,14 +83,22 @@ class MetadataInParts:
             if self._failure is not None and not isinstance(self._failure, MuseError):
                 raise self._failure
 
-    def rest(self) -> Batch:
+    def rest(self) -> Load:
         """Return what has not gone; to be called after `finish`."""
         plan, sent = self._plan, self._sent
         if self._failure is not None:
             gone = chain(plan.metadata[: sent.metadata], plan.commits[: sent.commits])
             self._outgoing = Outgoing(self._objects, chain(plan.had, gone))
         end = Step(len(plan.commits), len(plan.metadata), len(plan.blobs))
-        return Batch(self._outgoing, plan, sent, end)
+        return self._make_load(sent, end)
+
+    def _make_load(self, begin: Step, end: Step) -> Load:
+        """Return what goes from one step to another; reading it counts it as sent."""
+        trees = islice(self._plan.metadata, begin.metadata, end.metadata)
+        commits = islice(self._plan.commits, begin.commits, end.commits)
+        counts = {"S": end.metadata - begin.metadata, "C": end.commits - begin.commits}
+        read = self._outgoing.iter_ordered
+        return Load({name: n for name, n in counts.items() if n}, 0, (), read(trees), read(commits))
 
     def _work(self) -> None:
         while True:
@@ -121,7 +110,7 @@ class MetadataInParts:
                 upto, self._busy = self._may_go, True
             failure: BaseException | None = None
             try:
-                self._send(Batch(self._outgoing, self._plan, self._sent, upto))
+                self._send(self._make_load(self._sent, upto))
             except BaseException as error:
                 failure = error
             with self._changed:

@@ -11,18 +11,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from muse.errors import Conflict, MuseError, NotFound, RemoteFailure
-from muse.objects.ids import Kind
 from muse.remote.client import CLIENT_NAME, HubClient
-from muse.remote.metadata import Batch, MetadataInParts
-from muse.remote.plan import Plan, plan_push, remove_recorded
 from muse.remote.progress import Phase, Progress, Stopwatch, silent
-from muse.remote.records import Outgoing, Piece
 from muse.remote.selection import Wish
 from muse.remote.state import find_open_push
-from muse.remote.stream import iter_push_frames, send_frames
+from muse.remote.stream import NOTHING, Load, check_push_id, iter_push_frames, send_frames
 from muse.remote.updates import PushOptions, RemoteRefs
 from muse.wire.messages import PUSH_ID_BYTES, PushHeader, PushResult, Ref, RefUpdate
-from muse.wire.parsing import parse_part_result, parse_push_result
+from muse.wire.parsing import parse_push_result
 
 if TYPE_CHECKING:
     from muse.store.repository import Repository
@@ -191,113 +187,61 @@ class _Push:
             for update in updates
             if self._checking_all or update.old != update.new or not self._refs.is_there(update)
         ]
-        if moved:
-            targets = [Ref(update.new, update.kind) for update in moved if update.new is not None]
-            known = () if self._checking_all else self._refs.known.values()
-            plan = plan_push(self._repository, targets, known)
-        else:
-            plan = Plan([], [], [], set())
-        if not self._push_id:
-            self._push_id = os.urandom(PUSH_ID_BYTES)
-            if not plan.is_empty:
-                self._repository.remotes.set_open_push(self._remote, self._push_id.hex())
-        packed = len(plan.blobs) >= self._refs.limits.stream_max_objects
-        if not plan.is_empty and (self._careful or (packed and self._refs.known)):
-            self._watch.switch("ask what is missing")
-            plan = self._remove_recorded(plan)
-            packed = len(plan.blobs) >= self._refs.limits.stream_max_objects
-        blobs: list[Piece] = []
-        if not packed:
-            self._watch.switch("read")
-            blobs, packed = self._read_blobs(plan)
-        metadata = MetadataInParts(self._repository.objects, plan, self._send_part)
-        if packed:
-            blobs = []
-            self._watch.switch("upload")
-            try:
-                self._upload(plan, metadata)
-            except Exception:
-                metadata.finish()  # or the next attempt would meet what is still under way
-                raise
-            self._watch.switch("send")
-            metadata.finish()
-            self._objects += metadata.objects_sent
-        return self._send(updates, metadata.rest(), blobs)
+        self._push_id = self._push_id or os.urandom(PUSH_ID_BYTES)
+        load = self._deliver(moved) if moved else NOTHING
+        return self._send(updates, load)
 
-    def _remove_recorded(self, plan: Plan) -> Plan:
-        try:
-            return remove_recorded(self._hub, self._path, plan, only_blobs=not self._careful)
-        except NotFound:
-            if self._refs.create is None:
-                raise
-            return plan  # the repository is still to be made
+    def _deliver(self, moved: list[RefUpdate]) -> Load:
+        """Bring what these updates need, except for what may go with them."""
+        from muse.remote.delivery import Delivery
+        from muse.remote.plan import plan_push
 
-    def _read_blobs(self, plan: Plan) -> tuple[list[Piece], bool]:
-        """Read the blobs of a small push; ([], True) when they are too many bytes for one request."""
-        objects, most = self._repository.objects, self._refs.limits.stream_max_size_bytes
-        places = objects.find_places(Kind.BLOB, plan.blobs)
-        if sum(place.end - place.offset for place in places) >= most:
-            return [], True
-        pieces = list(Outgoing(objects, plan.had).iter_blobs(places))
-        if sum(len(piece.data) for piece in pieces) >= most:
-            return [], True
-        return pieces, False
-
-    def _upload(self, plan: Plan, metadata: MetadataInParts) -> None:
-        from muse.remote.packing import iter_packs
-        from muse.remote.upload import Uploader
-
-        hub, create, confirmed = self._hub, self._refs.create, metadata.note_confirmed
-        with Uploader(hub, self._path, self._push_id, create, self._progress, confirmed) as uploader:
-            for pack in iter_packs(self._repository.objects, plan.had, plan.blobs, self._refs.limits):
-                metadata.expect(pack)
-                uploader.submit(pack)
-            done = uploader.finish()
-        self._packs += done.packs
-        self._objects += done.objects
-
-    def _send_part(self, batch: Batch) -> None:
-        """Send trees and commits while packs are uploaded; called in another thread."""
-        header = self._make_header([], batch, [], more=True)
-        frames = iter_push_frames(header, (), batch.iter_trees(), batch.iter_commits())
-        answer = parse_part_result(send_frames(self._hub, self._path, lambda: frames, silent))
-        self._check_answer(answer.push_id)
-
-    def _send(self, updates: list[RefUpdate], batch: Batch, blobs: list[Piece]) -> PushResult:
-        self._watch.switch("send")
-        header = self._make_header(updates, batch, blobs)
-        frames = iter_push_frames(header, blobs, batch.iter_trees(), batch.iter_commits())
-        receipt = parse_push_result(
-            send_frames(
-                self._hub,
-                self._path,
-                lambda: frames,
-                self._progress,
-                lambda: self._watch.switch("wait for the hub"),
-            )
+        refs = self._refs
+        targets = [Ref(update.new, update.kind) for update in moved if update.new is not None]
+        plan = plan_push(self._repository, targets, () if self._checking_all else refs.known.values())
+        if not plan.is_empty:
+            self._repository.remotes.set_open_push(self._remote, self._push_id.hex())
+        delivery = Delivery(
+            self._repository,
+            self._hub,
+            self._path,
+            refs.limits,
+            refs.create,
+            lambda load: self._make_header([], load, more=True),
+            self._watch,
+            self._progress,
         )
-        self._check_answer(receipt.push_id)
-        self._objects += sum(header.counts.values())
+        load = delivery.deliver(plan, self._push_id, careful=self._careful, anything_there=bool(refs.known))
+        self._packs += delivery.packs
+        self._objects += delivery.objects
+        return load
+
+    def _send(self, updates: list[RefUpdate], load: Load) -> PushResult:
+        self._watch.switch("send")
+        frames = iter_push_frames(self._make_header(updates, load), load)
+        answer = send_frames(
+            self._hub,
+            self._path,
+            lambda: frames,
+            self._progress,
+            lambda: self._watch.switch("wait for the hub"),
+        )
+        receipt = parse_push_result(answer)
+        check_push_id(self._push_id, receipt.push_id)
+        self._objects += sum(load.counts.values())
         return receipt
 
-    def _make_header(
-        self, updates: list[RefUpdate], batch: Batch, blobs: list[Piece], *, more: bool = False
-    ) -> PushHeader:
-        counts = {"S": batch.trees, "O": sum(piece.records for piece in blobs), "C": batch.commits}
+    def _make_header(self, updates: list[RefUpdate], load: Load, *, more: bool = False) -> PushHeader:
         return PushHeader(
             self._push_id,
             updates,
             self._refs.create,
             CLIENT_NAME,
-            {name: n for name, n in counts.items() if n},
-            sum(len(piece.data) for piece in blobs),
+            load.counts,
+            load.size_bytes,
             self._checking_all,
             more,
         )
-
-    def _check_answer(self, push_id: bytes) -> None:
-        if push_id != self._push_id:
-            raise RemoteFailure("remote-error", "the hub answered with the receipt of another push")
 
     # ---- the end
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from muse.remote.records import Piece
+from muse.errors import RemoteFailure
 from muse.wire.frames import (
     BLOBS,
     COMMITS,
@@ -25,17 +25,28 @@ from muse.wire.parsing import parse_progress
 if TYPE_CHECKING:
     from muse.remote.client import HubClient
     from muse.remote.progress import Progress
+    from muse.remote.records import Piece
 
 WHOLE_BODY_BYTES = 1 << 20
 """A body up to this goes out in one piece with its length; a longer one is chunked."""
 
 
-def iter_push_frames(
-    header: PushHeader,
-    blobs: Iterable[Piece],
-    metadata: Iterable[Piece],
-    commits: Iterable[Piece],
-) -> Iterator[bytes]:
+class Load(NamedTuple):
+    """What goes in one stream besides its head: `counts` by frame type, bytes of the blobs, and the records,
+    which may be there to be read once.
+    """
+
+    counts: Mapping[str, int]
+    size_bytes: int
+    blobs: Iterable[Piece]
+    trees: Iterable[Piece]
+    commits: Iterable[Piece]
+
+
+NOTHING = Load({}, 0, (), (), ())
+
+
+def iter_push_frames(header: PushHeader, load: Load) -> Iterator[bytes]:
     """Encode a whole push; the records are read as the frames are taken."""
     digest = hashlib.sha256()
     counts: dict[str, int] = {}
@@ -43,7 +54,7 @@ def iter_push_frames(
     assert frame is not None
     digest.update(frame)
     yield frame
-    for frame_type, pieces in ((BLOBS, blobs), (TREES, metadata), (COMMITS, commits)):
+    for frame_type, pieces in ((BLOBS, load.blobs), (TREES, load.trees), (COMMITS, load.commits)):
         batch = RecordBatch(frame_type)
         count = 0
         for piece in pieces:
@@ -98,3 +109,8 @@ def send_frames(
         progress(f"hub: {at.phase}", at.done, at.total, at.unit)
 
     return hub.load_result(f"{path}/push/stream", MEDIA_TYPE, make_body, show)
+
+
+def check_push_id(sent: bytes, answered: bytes) -> None:
+    if answered != sent:
+        raise RemoteFailure("remote-error", "the hub answered with the receipt of another push")

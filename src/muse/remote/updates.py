@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from muse.errors import Conflict, NotFound
-from muse.history.walk import is_ancestor
 from muse.objects.ids import Kind, short_id
 from muse.remote.client import HubClient
 from muse.remote.selection import Wish
@@ -148,6 +147,8 @@ class RemoteRefs:
                 f'"{self._remote}" has another "{name}"',
                 hint="a tag that is published should stay; `--force` moves it all the same",
             )
+        from muse.history.walk import is_ancestor
+
         graph = self._repository.graph
         here = self._repository.objects.find_node(old.target) is not None
         if here and is_ancestor(graph, old.target, new.target):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.hub_process import HubProcess
 
-from .conftest import Muse, modules_of
+from .conftest import Muse, modules_of, rooms_of
 
 _numbers = itertools.count(1)
 
@@ -239,6 +239,16 @@ def test_push_imports_only_what_it_needs(ada: Muse) -> None:
     ada("push")
     loaded = modules_of(["push"], ada.folder, ada.environment)
     assert loaded <= _PUSH_MODULES, loaded - _PUSH_MODULES
+    rooms = rooms_of(["push"], ada.folder, ada.environment)
+    assert "remote.push" in rooms
+    for unneeded in (
+        "history.missing",
+        "remote.plan",
+        "remote.delivery",
+        "remote.upload",
+        "store.transaction",
+    ):
+        assert unneeded not in rooms
 
 
 _PUSH_MODULES = {

@@ -32,3 +32,20 @@ def test_nothing_heavy_is_loaded_before_it_is_needed(module: str) -> None:
         [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert HEAVY.isdisjoint(done.stdout.split())
+
+
+def test_connecting_to_an_address_in_plain_letters_needs_no_codec() -> None:
+    code = """
+import socket, sys
+from muse.remote.address import Origin
+from muse.remote.http import Connection, Timeouts
+with socket.create_server(("127.0.0.1", 0)) as server:
+    connection = Connection(Origin("http", "127.0.0.1", server.getsockname()[1]), Timeouts())
+    connection.open()
+    connection.close()
+print(*sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "encodings.idna" not in done.stdout.split()
