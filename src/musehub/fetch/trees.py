@@ -19,23 +19,25 @@ from musehub.repos.objects import ObjectReader
 
 LOAD_AT_ONCE = 500
 ASK_AT_ONCE = 50_000
+MAX_COMPARED = 5_000_000
+"""Names looked up on the had side, a second of work; beyond it what is had is sent again instead."""
 
-Key = tuple[int, str] | None
-"""Where a tree stands: number of the group it was found in, and name. None: nothing there is had."""
+Place = tuple[Kind, str]
+"""What is named, and by which name."""
 
 
 class Group:
     """Objects of one kind at one place, in all the wanted commits and in all that are had."""
 
-    __slots__ = ("had_blobs", "haves", "kind", "number", "want_blobs", "wants")
+    __slots__ = ("below", "haves", "kind", "want_blobs", "wants")
 
-    def __init__(self, kind: Kind, number: int) -> None:
+    def __init__(self, kind: Kind) -> None:
         self.kind = kind
-        self.number = number
         self.wants: set[bytes] = set()
         self.haves: set[bytes] = set()
         self.want_blobs: set[bytes] = set()
-        self.had_blobs: set[bytes] = set()
+        self.below: dict[Place, Group] = {}
+        """What the wanted objects name, where something is had at their place."""
 
 
 class Children(NamedTuple):
@@ -70,21 +72,21 @@ def read_children(kind: Kind, data: bytes) -> Children:
 
 class TreeWalk:
     """After `run`: `records` are (position, kind, id) of what is lacking, `blobs` the blobs, `had` what the
-    other side certainly has among all that was looked at."""
+    other side certainly has among all that was looked at. `compared` counts names looked up."""
 
     def __init__(self, database: Database, reader: ObjectReader, repository_id: int) -> None:
         self._database = database
         self._reader = reader
         self._repository_id = repository_id
         self._wanted: dict[Kind, set[bytes]] = {Kind.TREE: set(), Kind.CHUNKS: set()}
-        self._numbers = 0
+        self.compared = 0
         self.records: list[tuple[int, Kind, bytes]] = []
         self.blobs: set[bytes] = set()
         self.had: dict[Kind, set[bytes]] = {Kind.TREE: set(), Kind.CHUNKS: set(), Kind.BLOB: set()}
 
     async def run(self, wants: Iterable[bytes], haves: Iterable[bytes]) -> None:
         """Walk from root trees; raises CorruptStore("missing-object")."""
-        root = Group(Kind.TREE, 0)
+        root = Group(Kind.TREE)
         root.wants.update(wants)
         root.haves.update(haves)
         level = [root]
@@ -96,29 +98,49 @@ class TreeWalk:
 
     async def _descend(self, level: list[Group]) -> list[Group]:
         groups = [group for group in level if self._settle(group)]
-        below: dict[tuple[Kind, Key], Group] = {}
-        had_below: dict[tuple[Kind, Key], set[bytes]] = {}
+        anywhere: dict[Kind, Group] = {}  # what is wanted where nothing is had
+        had: dict[bytes, Children] = {}
         for kind in (Kind.TREE, Kind.CHUNKS):
             of_want = {
                 object_id: group for group in groups if group.kind is kind for object_id in group.wants
             }
-            of_have: dict[bytes, list[Group]] = {}
-            for group in groups:
-                if group.kind is kind:
-                    for object_id in group.haves:
-                        of_have.setdefault(object_id, []).append(group)
-            for batch in await self._order(kind, of_want.keys() | of_have.keys(), of_want.keys()):
+            haves = {object_id for group in groups if group.kind is kind for object_id in group.haves}
+            for batch in await self._order(kind, of_want.keys() | haves, of_want.keys()):
                 for object_id, children in (await self._load_children(kind, batch)).items():
                     if (wanting := of_want.get(object_id)) is not None:
-                        self._add_wanted(wanting, children, below)
-                    for group in of_have.get(object_id, ()):
-                        _add_had(group, children, had_below)
+                        _add_wanted(wanting, children, anywhere)
+                    if object_id in haves:
+                        had[object_id] = children
+                        self.had[Kind.BLOB] |= children.blobs
+        await asyncio.to_thread(self._compare, groups, had)
+        return [*anywhere.values(), *(below for group in groups for below in group.below.values())]
+
+    def _compare(self, groups: Iterable[Group], had: Mapping[bytes, Children]) -> None:
+        """Put what is had beside what is wanted.
+
+        Costs what is wanted for each had object, or what that names if it is less: an object may be had at
+        any number of places.
+        """
+        by_place: dict[bytes, dict[Place, list[bytes]]] = {}
         for group in groups:
-            self.blobs |= group.want_blobs - group.had_blobs
-            self.had[Kind.BLOB] |= group.had_blobs
-        for key, group in below.items():
-            group.haves = had_below.get(key, set())
-        return list(below.values())
+            lacking = group.want_blobs
+            for object_id in group.haves:
+                if lacking:
+                    lacking = lacking - had[object_id].blobs  # not -=, which goes through what is had
+                    self.compared += 1
+                if not group.below or self.compared > MAX_COMPARED:
+                    continue
+                named = by_place.get(object_id)
+                if named is None:
+                    named = by_place[object_id] = {}
+                    for kind, name, child in had[object_id].metadata:
+                        named.setdefault((kind, name), []).append(child)
+                shorter = named if len(named) < len(group.below) else group.below
+                self.compared += len(shorter)
+                for place in shorter:
+                    if place in named and place in group.below:
+                        group.below[place].haves.update(named[place])
+            self.blobs |= lacking
 
     def _settle(self, group: Group) -> bool:
         """Take out what is had or was seen elsewhere; False when nothing is left to do."""
@@ -156,21 +178,15 @@ class TreeWalk:
         loaded = await self._reader.load_many(kind, ids)
         return await asyncio.to_thread(_read_all_children, kind, loaded)
 
-    def _add_wanted(self, group: Group, children: Children, below: dict[tuple[Kind, Key], Group]) -> None:
-        group.want_blobs |= children.blobs
-        for kind, name, object_id in children.metadata:
-            key = (group.number, name) if group.haves else None
-            found = below.get((kind, key))
-            if found is None:
-                self._numbers += 1
-                found = below[kind, key] = Group(kind, self._numbers)
-            found.wants.add(object_id)
 
-
-def _add_had(group: Group, children: Children, had_below: dict[tuple[Kind, Key], set[bytes]]) -> None:
-    group.had_blobs |= children.blobs
+def _add_wanted(group: Group, children: Children, anywhere: dict[Kind, Group]) -> None:
+    group.want_blobs |= children.blobs
     for kind, name, object_id in children.metadata:
-        had_below.setdefault((kind, (group.number, name)), set()).add(object_id)
+        if not group.haves:
+            below = anywhere.setdefault(kind, Group(kind))
+        else:
+            below = group.below.setdefault((kind, name), Group(kind))
+        below.wants.add(object_id)
 
 
 def _read_all_children(kind: Kind, loaded: Mapping[bytes, bytes]) -> dict[bytes, Children]:
