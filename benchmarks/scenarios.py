@@ -87,6 +87,7 @@ def measure_muse(home: Home, *arguments: str | Path, cwd: Path) -> tuple[Cost, d
             "store_calls": sum(work.get("store_calls", 0) for work in whole),
             "finalise_ms": _milliseconds(timeline.get("finalise_transaction_s")),
             "longest_transaction_ms": _milliseconds(longest_s),
+            "longest_transaction": timeline.get("longest_transaction"),
             "hub_phases": dict(zip(HUB_LANES, (work.get("phases", []) for work in whole), strict=True)),
         }
     return cost, details
