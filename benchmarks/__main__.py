@@ -135,7 +135,9 @@ def main() -> None:
         "--folder", type=Path, help="where to work (default: memory, else a temporary folder)"
     )
     parser.add_argument("--json", type=Path, help="write every measurement here")
-    parser.add_argument("--charts", type=Path, help="write charts as SVG into this folder")
+    parser.add_argument(
+        "--charts", type=Path, help="write charts as SVG into this folder, beside the document"
+    )
     parser.add_argument("--write", type=Path, help="write the report between the markers of this document")
     parser.add_argument(
         "--from", type=Path, nargs="+", dest="sources", help="measure nothing, report these JSON files"
@@ -162,8 +164,7 @@ def main() -> None:
     text = report.format_report(document)
     print(text)
     if options.write:
-        charts = os.path.relpath(options.charts, options.write.parent) if options.charts else None
-        report.write_section(options.write, report.format_report(document, charts))
+        report.write_section(options.write, report.format_report(document, options.charts))
 
 
 if __name__ == "__main__":

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.measure import Row
+from benchmarks.scenarios import LAST_STREAM
 from benchmarks.servers import EMBEDDED
 
 CHARTS = {
     "push.svg": "Seconds of a first push against objects",
     "growth.svg": "Microseconds for each object while a repository grows",
+    "small.svg": "Seconds of a small push, whatever is there already",
     "waterfall.svg": "Phases of one first push",
 }
 COLOURS = ("#0b6e99", "#d9730d", "#6940a5", "#448361", "#9f2f2f", "#787774")
@@ -108,12 +110,13 @@ def draw_waterfall(row: Row) -> Drawing:
     """The client's phases one after the other; below them the hub's, which end when the client ends."""
     lanes = {"client": [(phase["name"], phase["seconds"]) for phase in row.details["phases"]]}
     for lane, phases in row.details["hub_phases"].items():
-        lanes[lane] = [(phase["name"], phase["s"]) for phase in phases if phase["s"] > 0]
+        if phases or lane == LAST_STREAM:
+            lanes[lane] = [(phase["name"], phase["s"]) for phase in phases if phase["s"] > 0]
     starts = dict.fromkeys(lanes, _start_of_upload(lanes["client"]))
     starts["client"] = 0.0
     client_s = sum(seconds for _, seconds in lanes["client"])
-    last_stream_s = sum(seconds for _, seconds in lanes["hub, last stream"])
-    starts["hub, last stream"] = max(0.0, client_s - last_stream_s)
+    last_stream_s = sum(seconds for _, seconds in lanes[LAST_STREAM])
+    starts[LAST_STREAM] = max(0.0, client_s - last_stream_s)
     whole_s = max(starts[lane] + sum(seconds for _, seconds in phases) for lane, phases in lanes.items())
     height = TOP + 18 * sum(len(phases) + 1 for phases in lanes.values()) + BOTTOM
     drawing = Drawing(
@@ -162,12 +165,27 @@ def write_charts(rows: list[Row], folder: Path) -> None:
     if growth:
         x_name, y_name = "objects in the repository", "µs for each object"
         draw_log_log(CHARTS["growth.svg"], x_name, y_name, growth).save(folder / "growth.svg")
-    firsts = [row for row in rows if (row.scenario, row.system) == ("first push", "muse")]
-    shown = [row for row in firsts if row.history in ("L", "SEED")] or firsts
-    if shown:
-        draw_waterfall(sorted(shown, key=lambda row: row.wall_s)[len(shown) // 2]).save(
-            folder / "waterfall.svg"
-        )
+    small = list(_iter_small(rows))
+    if small:
+        x_name, y_name = "objects in the repository", "seconds"
+        draw_log_log(CHARTS["small.svg"], x_name, y_name, small).save(folder / "small.svg")
+    firsts = [row for row in rows if (row.scenario, row.system, row.home) == ("first push", "muse", EMBEDDED)]
+    for shown in ([row for row in firsts if row.history == name] for name in ("L", "SEED", "M", "S")):
+        if shown:
+            draw_waterfall(sorted(shown, key=lambda row: row.wall_s)[len(shown) // 2]).save(
+                folder / "waterfall.svg"
+            )
+            break
+
+
+def _iter_small(rows: list[Row]) -> Iterable[Series]:
+    """Medians of nothing new and of one file at each size."""
+    found: dict[str, dict[int, list[float]]] = {}
+    for row in rows:
+        if row.history == "GROWTH" and row.scenario in ("nothing new", "one file"):
+            found.setdefault(f"{row.scenario}, {row.home}", {}).setdefault(row.round, []).append(row.wall_s)
+    for name, walls in found.items():
+        yield Series(name, [(size, statistics.median(some)) for size, some in walls.items()])
 
 
 def _is_growth(row: Row, home: str) -> bool:

@@ -154,8 +154,8 @@ def _table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return "\n".join(shown)
 
 
-def format_report(document: dict[str, Any], charts: str | None = None) -> str:
-    """The whole report; `charts` is the folder of the charts as the document sees it."""
+def format_report(document: dict[str, Any], charts: Path | None = None) -> str:
+    """The whole report; `charts` is the folder of the charts, beside the document."""
     rows: list[Row] = document["rows"]
     machine = document["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
@@ -179,8 +179,9 @@ def format_report(document: dict[str, Any], charts: str | None = None) -> str:
             ]
     for home in dict.fromkeys(row.home for row in rows if row.history == "GROWTH"):
         parts += [f"### Growth, {home}", format_growth(rows, home)]
-    if charts:
-        parts += [f"![{title}]({charts}/{name})" for name, title in CHARTS.items()]
+    drawn = sorted(path.name for path in charts.glob("*.svg")) if charts else []
+    if charts and drawn:
+        parts += ["### Charts", *(f"![{CHARTS[name]}]({charts.name}/{name})" for name in drawn)]
     return "\n\n".join(parts)
 
 

@@ -17,7 +17,8 @@ from benchmarks.measure import Cost, Row, discard, run
 from benchmarks.servers import Home
 
 STEPS = ("first push", "nothing new", "one more commit", "clone")
-HUB_LANES = ("hub, last stream", "hub, packs", "hub, parts")
+LAST_STREAM = "hub, last stream"
+HUB_LANES = (LAST_STREAM, "hub, packs", "hub, parts")
 """Where the phases of a push are kept: those of its last request, and of the requests before it."""
 STATUS_FILES = 10_000
 
