@@ -73,6 +73,20 @@ def commit_random(
         commit_files(repository, changes)
 
 
+def commit_chain(repository: Repository, count: int) -> list[bytes]:
+    """Make so many commits of one file, one on the other, at once; returns their ids, oldest first."""
+    made: list[bytes] = []
+    with repository.transaction("test") as transaction:
+        blob = transaction.put(Kind.BLOB, b"the same all the time")
+        tree = edit_tree(transaction.load, None, {"file": Entry("", FILE, blob, 21)}, transaction.put).id
+        for number in range(count):
+            person = Person("Ada", "ada@example.org", 1_700_000_000 + number, 0)
+            commit = Commit(tree, tuple(made[-1:]), person, person, f"commit {number + 1}")
+            made.append(transaction.put(Kind.COMMIT, encode_commit(commit)))
+        transaction.set_ref("heads/main", made[-1])
+    return made
+
+
 def tag_commit(repository: Repository, name: str, target: bytes, kind: Kind = Kind.COMMIT) -> bytes:
     """Make an annotated tag; returns its id."""
     tag = Tag(target, kind, name, Person("Ada", "ada@example.org", 1_700_000_000, 60), f"release {name}")

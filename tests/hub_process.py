@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from muse.remote.address import Origin, parse_hub_url
@@ -18,13 +19,14 @@ MUSEHUB = Path(sys.executable).with_name("musehub")
 
 class HubProcess:
     """Serves `folder`; stopped and started again it keeps its data and its port. `token` is its
-    administrator's.
+    administrator's. `prefix` is a command that runs it in its own process.
     """
 
     user = "admin"
 
-    def __init__(self, folder: Path, **settings: object) -> None:
+    def __init__(self, folder: Path, *, prefix: Sequence[str | Path] = (), **settings: object) -> None:
         self._folder = folder
+        self._prefix = prefix
         self.data = folder / "data"
         self._settings = {f"MUSEHUB_{name.upper()}": str(value) for name, value in settings.items()}
         self._port = 0
@@ -50,7 +52,7 @@ class HubProcess:
         }
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [MUSEHUB, "serve", "--data", self.data, "--port", str(self._port), "--json"],
+                [*self._prefix, MUSEHUB, "serve", "--data", self.data, "--port", str(self._port), "--json"],
                 env=environment,
                 stdout=subprocess.PIPE,
                 stderr=log,

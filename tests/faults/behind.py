@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 
+import sqlalchemy as sa
+
 from musehub.app.compose import open_hub_store
 from musehub.db.engine import open_database
 from musehub.db.instants import utc_now
 from musehub.db.sweep import list_pack_facts, list_repository_ids
+from musehub.db.tables import commits
 from musehub.settings import Settings
 from musehub.upkeep.fsck import check_hub
 from musehub.upkeep.gc import collect_garbage
@@ -48,6 +51,34 @@ class Behind:
         async with self._database.read("list packs") as conn:
             return sum(pack.size_bytes for pack in await list_pack_facts(conn, repository_id))
 
+    def count_commits(self, name: str) -> int:
+        """Number of commits that are recorded for a repository, whatever reaches them."""
+        return self._runner.run(self._count_commits(name))
+
+    async def _count_commits(self, name: str) -> int:
+        repository_id = await self._find_id(name)
+        async with self._database.read("count commits") as conn:
+            rows = sa.select(sa.func.count()).where(commits.c.repository_id == repository_id)
+            return int((await conn.execute(rows)).scalar_one())
+
+    def execute(self, statements: str) -> None:
+        """Run SQL on PostgreSQL."""
+        self._runner.run(self._execute(statements))
+
+    async def _execute(self, statements: str) -> None:
+        async with self._database.transaction("test") as conn:
+            driver = await conn.get_raw_connection()
+            await driver.driver_connection.execute(statements)
+
+    def fsck(self, name: str) -> list[str]:
+        """Check a repository; returns what is wrong."""
+        return self._runner.run(self._fsck(name))
+
+    async def _fsck(self, name: str) -> list[str]:
+        repository_id = await self._find_id(name)
+        checked = await check_hub(self._database, self._store, utc_now, deep=True, only=repository_id)
+        return [str(problem) for problem in checked[0].problems]
+
     def check(self, name: str) -> list[str]:
         """Check a repository, collect garbage as if the grace period were over, check again; returns what is
         wrong.
@@ -63,8 +94,7 @@ class Behind:
             return utc_now() + 3 * GRACE
 
         database, store = self._database, self._store
-        (checked,) = await check_hub(database, store, utc_now, deep=True, only=repository_id)
-        problems = [str(problem) for problem in checked.problems]
+        problems = await self._fsck(name)
         for _ in range(ROUNDS):
             await collect_garbage(database, store, self._settings, later, grace=GRACE, only=repository_id)
             (checked,) = await check_hub(database, store, utc_now, only=repository_id)

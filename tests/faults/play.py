@@ -100,7 +100,7 @@ def _play(stage: Stage, scene: Scene, first: StruckPush, folder: Path) -> str:
         again <= room,
         f"the second push sent {again} bytes, {recorded} of {whole} were recorded before",
     )
-    _check_copy(url, stage, work, folder / "copy")
+    check_copy(url, stage, work, folder / "copy")
     problems = stage.behind.check(full_name)
     _check(not problems, f"{stage.kind}: {problems}")
     if first.code:
@@ -148,7 +148,8 @@ def _check_hub(stage: Stage, url: RepositoryUrl, pushed: Pushed, head: bytes) ->
         _check(result["refs"]["heads/main"]["target"] == head.hex(), "the receipt names another commit")
 
 
-def _check_copy(url: RepositoryUrl, stage: Stage, work: Path, folder: Path) -> None:
+def check_copy(url: RepositoryUrl, stage: Stage, work: Path, folder: Path) -> None:
+    """Clone, and compare object by object."""
     with (
         HubClient(stage.address, stage.hub.token) as hub,
         clone(url, folder, hub, checkout=False).repository as copy,

@@ -202,6 +202,9 @@ class SeaweedFS:
                     "-volume.max=50",
                     "-master.volumeSizeLimitMB=512",
                     "-master.telemetry=false",
+                    # Without these it may wait ten seconds for other masters before it goes on after a crash.
+                    "-master.electionTimeout=1s",
+                    "-master.heartbeatInterval=100ms",
                 ],
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
@@ -216,9 +219,10 @@ class SeaweedFS:
         raise RuntimeError(f"the S3 server did not start:\n{(self._folder / 'log').read_text()[-3000:]}")
 
     def _answers(self) -> bool:
-        """A bucket can be made once master, volume server, filer and gateway have found each other."""
+        """It does once it takes an object: master, volume server, filer and gateway have found each other."""
         try:
-            self._make_bucket("ready")
+            self._put("ready")
+            self._put("ready/probe", timeout_s=1)
         except (OSError, RuntimeError):
             return False
         return True
@@ -236,21 +240,21 @@ class SeaweedFS:
 
         It is a prefix of its own in one bucket: each bucket would take seven of the server's volumes.
         """
-        self._make_bucket("tests")
+        self._put("tests")
         return f"s3://tests/{os.getpid()}-{next(_numbers)}?endpoint={quote(self.endpoint, safe=':/')}"
 
-    def _make_bucket(self, name: str) -> None:
+    def _put(self, path: str, timeout_s: float = 10) -> None:
+        """Make a bucket or a small object, if it is not there."""
         from botocore.auth import S3SigV4QueryAuth
         from botocore.awsrequest import AWSRequest
         from botocore.credentials import Credentials
 
-        request = AWSRequest(method="PUT", url=f"{self.endpoint}/{name}", headers={})
-        S3SigV4QueryAuth(Credentials(*self.keys), "s3", "us-east-1", expires=60).add_auth(request)
+        signed = AWSRequest(method="PUT", url=f"{self.endpoint}/{path}", headers={})
+        S3SigV4QueryAuth(Credentials(*self.keys), "s3", "us-east-1", expires=60).add_auth(signed)
+        request = urllib.request.Request(signed.url, data=b"ready" if "/" in path else None, method="PUT")
         try:
-            with urllib.request.urlopen(
-                urllib.request.Request(request.url, method="PUT"), timeout=10
-            ) as answer:
+            with urllib.request.urlopen(request, timeout=timeout_s) as answer:
                 answer.read()
         except urllib.error.HTTPError as error:
             if error.code != 409:
-                raise RuntimeError(f"bucket {name}: {error.code}") from error
+                raise RuntimeError(f"{path}: {error.code}") from error

@@ -153,6 +153,11 @@ def parse_url(database_url: str) -> sa.URL:
     return url.set(drivername=driver)
 
 
+_WRITER_CACHE_KIB = 16 << 10
+_READER_CACHE_KIB = 2 << 10
+"""For each of `database_pool_size` connections; the system caches the file for all of them."""
+
+
 def _open_sqlite(settings: Settings, url: sa.URL) -> Database:
     if not url.database or url.database == ":memory:":
         raise UsageError("bad-setting", 'setting "database_url" must name a file for SQLite')
@@ -194,14 +199,15 @@ def _open_sqlite(settings: Settings, url: sa.URL) -> Database:
         "PRAGMA synchronous = FULL",
         "PRAGMA foreign_keys = ON",
         "PRAGMA temp_store = MEMORY",
-        "PRAGMA cache_size = -16384",
     )
-    writer = make(1, "BEGIN IMMEDIATE", settings.busy_timeout_s, common)
+    writer = make(
+        1, "BEGIN IMMEDIATE", settings.busy_timeout_s, (*common, f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
+    )
     reader = make(
         settings.database_pool_size,
         "BEGIN",
         settings.database_acquire_timeout_s,
-        (*common, "PRAGMA query_only = ON"),
+        (*common, "PRAGMA query_only = ON", f"PRAGMA cache_size = -{_READER_CACHE_KIB}"),
     )
     return Database(writer, reader, url)
 
@@ -296,7 +302,11 @@ def _translate_driver_error(error: exc.DBAPIError) -> Exception:
     if state == "57014":
         return _unavailable("a statement took longer than the time-out allows", text)
     if "disk is full" in text or state == "53100":
-        return Environment("disk-full", "no space left for the database")
+        return Environment(
+            "disk-full",
+            "no space left for the database of the hub",
+            hint="its operator has to make room; what was recorded is not sent again",
+        )
     if "not a database" in text or "malformed" in text:
         return CorruptStore(
             "corrupt-database", f"the database file is damaged: {text}", hint="restore a backup"

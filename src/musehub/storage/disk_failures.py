@@ -23,7 +23,8 @@ def translated(what: str, key: str = "") -> Iterator[None]:
         raise Environment("io-error", f"cannot {what} in the store: {error.strerror}") from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Environment("disk-full", "no space left in the store", retry=True) from error
+            hint = "the operator of the hub has to make room; what was confirmed is not sent again"
+            raise Environment("disk-full", "no space left in the store", hint=hint, retry=True) from error
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             raise Environment("read-only", f"the store may not be used: {error.strerror}") from error
         raise Environment("io-error", f"cannot {what} in the store: {error.strerror}") from error
