@@ -26,6 +26,7 @@ from musehub.api.users import UserController
 from musehub.api.webhooks import WebhookController
 from musehub.app.dispatch import HubApp
 from musehub.app.errors import error_response
+from musehub.app.memory import Trimming
 from musehub.db.engine import Database, open_database
 from musehub.db.instants import Clock, utc_now
 from musehub.db.secrets import get_secret
@@ -110,7 +111,8 @@ def create_app(
         address = read_client_address(request, settings)
         log_request(request["method"], request["path"], status, seconds, address)
 
-    hub.observers.append(note_request)
+    trimming = Trimming()
+    hub.observers += [note_request, lambda _scope, _status, _seconds: trimming.note()]
     hub.warmed = warmed
     return hub
 

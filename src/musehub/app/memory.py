@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
+from collections.abc import Callable
 
 _M_MMAP_THRESHOLD = -3
 LARGE_BLOCK_BYTES = 256 << 10
+TRIM_AFTER_S = 1.0
 
 
 def return_large_blocks() -> None:
@@ -18,3 +21,31 @@ def return_large_blocks() -> None:
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
+
+
+def return_small_blocks() -> None:
+    """Let free memory between what is in use go back to the system; for glibc only, other threads go on.
+
+    Every thread's heap keeps what it once needed: 70 MiB after two pushes of 90 MB and two of 120 MB.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+class Trimming:
+    """Calls `trim` in a thread, some time after `note` was called first since the last time."""
+
+    def __init__(self, trim: Callable[[], None] = return_small_blocks, after_s: float = TRIM_AFTER_S) -> None:
+        self._trim = trim
+        self._after_s = after_s
+        self._pending = False
+
+    def note(self) -> None:
+        """Say that a piece of work is done; from the event loop."""
+        if not self._pending:
+            self._pending = True
+            asyncio.get_running_loop().call_later(self._after_s, self._start)
+
+    def _start(self) -> None:
+        self._pending = False
+        asyncio.get_running_loop().run_in_executor(None, self._trim)
