@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.memory_objects import Memory
 
 from muse.history.edit import edit_tree
-from muse.history.missing import find_new_objects
+from muse.history.missing import Loaded, find_new_objects
 from muse.objects.ids import Kind
 from muse.objects.references import iter_references
+from muse.objects.tree import Entry, encode_entries, read_changed_ids
 
 
 def reachable(memory: Memory, commits: set[bytes]) -> set[tuple[Kind, bytes]]:
@@ -107,11 +108,11 @@ def test_a_whole_history_is_read_in_few_sets_and_paused_in_few_places() -> None:
     memory, commits = random_history(5, commits=300, unique=True)
     calls = 0
 
-    def load_many(kind: Kind, ids: Collection[bytes]) -> list[tuple[bytes, bytes]]:
+    def load_many(kind: Kind, ids: Collection[bytes]) -> list[Loaded]:
         nonlocal calls
         calls += 1
         assert len(set(ids)) == len(ids)
-        return [(one, memory.objects[kind, one]) for one in ids]
+        return [(one, memory.objects[kind, one], None, None) for one in ids]
 
     memory.loads = 0
     plan = find_new_objects(memory.load, memory.graph, commits, (), load_many, 200)
@@ -119,3 +120,41 @@ def test_a_whole_history_is_read_in_few_sets_and_paused_in_few_places() -> None:
     assert len(plan.metadata) > 600
     assert calls < 100
     assert 3 <= len(plan.steps) <= (len(plan.metadata) + len(plan.commits)) // 200
+
+
+@given(st.integers(0, 2**32), st.integers(1, 7))
+def test_versions_at_hand_change_what_is_read_and_not_what_is_found(seed: int, size: int) -> None:
+    memory, commits = random_history(seed, size, unique=False)
+    rng = random.Random(seed)
+    known: list[bytes] = []
+
+    def load_many(kind: Kind, ids: Collection[bytes]) -> Iterator[Loaded]:
+        for one in sorted(ids):
+            base = rng.choice(known) if known else None
+            yield one, memory.objects[kind, one], base, memory.objects[kind, base] if base else None
+            known.append(one)
+
+    plan = find_new_objects(memory.load, memory.graph, commits, (), load_many)
+    sent = {*((Kind.BLOB, blob) for blob in plan.blobs), *plan.metadata}
+    assert sent == {key for key in reachable(memory, set(commits)) if key[0] is not Kind.COMMIT}
+    assert len(sent) == len(plan.blobs) + len(plan.metadata)
+    done: set[tuple[Kind, bytes]] = {(Kind.BLOB, blob) for blob in plan.blobs}
+    for key in plan.metadata:
+        assert done.issuperset(iter_references(key[0], memory.objects[key]))
+        done.add(key)
+
+
+def entries_of(ids: list[int]) -> list[Entry]:
+    return [Entry(f"{n:04}", "fd"[value % 2], bytes([value]) * 32, 1) for n, value in enumerate(ids)]
+
+
+@given(st.lists(st.integers(0, 3), max_size=40), st.lists(st.integers(0, 3), max_size=40), st.integers(0, 20))
+def test_changed_ids_leave_out_only_what_the_other_version_has(
+    old: list[int], new: list[int], same: int
+) -> None:
+    shared = [number % 4 for number in range(same)]
+    before, after = entries_of([*shared, *old, *shared]), entries_of([*shared, *new, *shared])
+    kinds, ids = read_changed_ids(encode_entries(after), encode_entries(before))
+    found = set(zip(kinds.decode(), ids, strict=True))
+    assert found <= {(entry.kind, entry.id) for entry in after}
+    assert {(entry.kind, entry.id) for entry in after} - found <= {(entry.kind, entry.id) for entry in before}

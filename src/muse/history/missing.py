@@ -10,10 +10,12 @@ from muse.history.walk import Graph, Node, iter_commits
 from muse.objects.chunks import decode_chunks
 from muse.objects.ids import Kind
 from muse.objects.references import target_kind
-from muse.objects.tree import BLOB_KINDS, CHUNKED_KINDS, DIRECTORY, PAGE, Entry, read_ids
+from muse.objects.tree import BLOB_KINDS, CHUNKED_KINDS, DIRECTORY, PAGE, Entry, read_changed_ids, read_ids
 
-LoadMany = Callable[[Kind, Collection[bytes]], Iterable[tuple[bytes, bytes]]]
-"""Returns (id, bytes) of many objects in any order, or raises when one is not there."""
+Loaded = tuple[bytes, bytes, bytes | None, bytes | None]
+LoadMany = Callable[[Kind, Collection[bytes]], Iterable[Loaded]]
+"""Returns (id, bytes) of many objects in any order, each with (id, bytes) of an object that it resembles or
+with None; raises when one is not there."""
 
 STEP_OBJECTS = 1000
 """Trees and commits between two steps, so that what is sent in steps stays few requests."""
@@ -67,7 +69,9 @@ def find_new_objects(
     haves = list(haves)
     nodes = list(iter_commits(graph, wants, haves))
     nodes.reverse()
-    search = _Search(load, load_many or (lambda kind, ids: ((one, load(kind, one)) for one in ids)))
+    search = _Search(
+        load, load_many or (lambda kind, ids: ((one, load(kind, one), None, None) for one in ids))
+    )
     steps: list[Step] = []
     done = 0
     for window in _iter_windows(nodes, search) if not haves else ([node] for node in nodes):
@@ -154,19 +158,25 @@ class _Search:
         What was read ahead before is dropped.
         """
         ahead: dict[bytes, Sequence[bytes]] = {}
+        trees: Sequence[bytes]
         wave: Collection[bytes] = {tree_id for tree_id in tree_ids if tree_id not in self._trees}
         while wave:
             below: set[bytes] = set()
-            for tree_id, data in self._load_many(Kind.TREE, wave):
-                trees = self._read_names(data)
+            for tree_id, data, base, base_data in self._load_many(Kind.TREE, wave):
+                known = ahead.get(base) if base is not None else None
+                if base_data is not None and (known is not None or base in self._trees):
+                    # All that the base names is known here, or about to be.
+                    new = self._read_names(*read_changed_ids(data, base_data))
+                    trees = [*known, *new] if known else new
+                else:
+                    trees = self._read_names(*read_ids(data))
                 ahead[tree_id] = trees
                 below.update(trees)
             wave = below.difference(ahead)
         self._ahead = ahead
 
-    def _read_names(self, data: bytes) -> Sequence[bytes]:
+    def _read_names(self, kinds: bytes, ids: Sequence[bytes]) -> Sequence[bytes]:
         """Add what a tree names, and return the trees among that which were not seen before."""
-        kinds, ids = read_ids(data)
         if not kinds.strip(_BLOBS):
             self._add_blobs(ids)
             return ()

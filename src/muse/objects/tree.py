@@ -129,6 +129,49 @@ def read_ids(data: bytes) -> tuple[bytes, tuple[bytes, ...]]:
     return data[id_start - n : id_start], column.unpack_from(data, id_start)
 
 
+def read_changed_ids(data: bytes, before: bytes) -> tuple[bytes, tuple[bytes, ...]]:
+    """Return kinds and ids as `read_ids` does, but nothing of what `before` begins and ends with, too.
+
+    Of an edited directory of fifty entries a tenth is left to be looked up.
+    """
+    start = len(TYPE_LINE) + HEADER.size
+    n, m = (
+        HEADER.unpack_from(data, start - HEADER.size)[1],
+        HEADER.unpack_from(before, start - HEADER.size)[1],
+    )
+    kinds, old_kinds = data[start : start + n], before[start : start + m]
+    same = min(n, m)
+    if same < WORTH_COMPARING or kinds[:same] != old_kinds[:same] or kinds[-same:] != old_kinds[-same:]:
+        return read_ids(data)
+    ids = data[start + n : start + n + ID_BYTES * n]
+    old_ids = before[start + m : start + m + ID_BYTES * m]
+    low, high = 0, same
+    while low < high:
+        middle = (low + high + 1) // 2
+        begin, end = ID_BYTES * low, ID_BYTES * middle
+        if ids[begin:end] == old_ids[begin:end]:
+            low = middle
+        else:
+            high = middle - 1
+    first = low
+    low, high = 0, same - first
+    while low < high:
+        middle = (low + high + 1) // 2
+        begin, end = ID_BYTES * middle, ID_BYTES * low
+        if (
+            ids[ID_BYTES * n - begin : ID_BYTES * n - end]
+            == old_ids[ID_BYTES * m - begin : ID_BYTES * m - end]
+        ):
+            low = middle
+        else:
+            high = middle - 1
+    stop = n - low
+    changed = range(ID_BYTES * first, ID_BYTES * stop, ID_BYTES)
+    return kinds[first:stop], tuple([ids[i : i + ID_BYTES] for i in changed])
+
+
+WORTH_COMPARING = 12
+"""Entries from which looking for the changed ones costs less than looking each of them up."""
 MAX_KEPT_COLUMN = 256
 _id_columns: dict[int, struct.Struct] = {}
 

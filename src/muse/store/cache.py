@@ -39,6 +39,17 @@ class ObjectCache:
             while self._size_bytes > self._max_bytes:
                 self._size_bytes -= len(objects.pop(next(iter(objects))))
 
+    def add_many(self, kind: int, found: dict[bytes, bytes]) -> None:
+        with self._lock:
+            objects = self._objects
+            for object_id, data in found.items():
+                key = (kind, object_id)
+                if len(data) <= MAX_OBJECT_BYTES and key not in objects:
+                    objects[key] = data
+                    self._size_bytes += len(data)
+            while self._size_bytes > self._max_bytes:
+                self._size_bytes -= len(objects.pop(next(iter(objects))))
+
     def clear(self) -> None:
         with self._lock:
             self._objects.clear()

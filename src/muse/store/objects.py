@@ -31,6 +31,8 @@ from muse.store.segments import SegmentReader
 MAX_CHAIN = 4096
 """No writer comes near; a longer chain of bases means that rows of the database lead in a circle."""
 BATCH = 4096
+FRESH_BYTES = 1 << 20
+"""What `load_many` has decoded before it goes into the cache at once."""
 
 _COLUMNS = "segment, offset, encoding, raw_size, stored_size, base, depth"
 
@@ -78,24 +80,33 @@ class ObjectStore:
             self._segments.forget()
             return self._load(key)
 
-    def load_many(self, kind: Kind, ids: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
-        """Yield (id, bytes) of many objects as they are stored: a third of the cost of `load`.
+    def load_many(
+        self, kind: Kind, ids: Iterable[bytes]
+    ) -> Iterator[tuple[bytes, bytes, bytes | None, bytes | None]]:
+        """Yield (id, bytes, id and bytes of the base or None) of many objects as they are stored.
 
-        Each object once per 4,096. Raises as `load` does.
+        A third of the cost of `load`. Each object once per 4,096. Raises as `load` does.
         """
         iterator = iter(ids)
-        number, find, add = int(kind), self._cache.find, self._cache.add
+        number, find = int(kind), self._cache.find
         while batch := list(islice(iterator, BATCH)):
             places = self.find_places(kind, batch)
+            fresh: dict[bytes, bytes] = {}
+            fresh_bytes = 0
             for place, view in zip(places, self._iter_views(places), strict=True):
                 object_id, base = place.id, place.base
-                base_data = None if base is None else find((number, base))
+                base_data = None if base is None else fresh.get(base) or find((number, base))
                 if view is None or (base is not None and base_data is None):
-                    yield object_id, self.load(kind, object_id)
+                    yield object_id, self.load(kind, object_id), None, None
                     continue
                 data = _decode(number, object_id, _parse(number, object_id, view), base_data)
-                add((number, object_id), data)
-                yield object_id, data
+                fresh[object_id] = data
+                fresh_bytes += len(data)
+                if fresh_bytes > FRESH_BYTES:
+                    self._cache.add_many(number, fresh)
+                    fresh, fresh_bytes = {}, 0
+                yield object_id, data, base, base_data
+            self._cache.add_many(number, fresh)
 
     def load_record(self, kind: Kind, object_id: bytes) -> Record:
         """Return an object as it is stored: nothing is decoded or checked."""
