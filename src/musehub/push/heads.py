@@ -118,12 +118,16 @@ def is_up_to_date(header: PushHeader, refs: Mapping[str, Ref]) -> bool:
 def check_complete(repository: RepositoryRow, header: PushHeader) -> None:
     """Where objects are known to be missing, have the client ask for all it has: it may bring them back."""
     if repository.is_incomplete and not header.checked:
-        raise InvalidData(
-            "missing-objects",
-            "a check found objects missing on the hub",
-            hint="push again with a client that brings them back",
-            details={"incomplete": True},
-        )
+        raise incomplete_repository()
+
+
+def incomplete_repository() -> MuseError:
+    return InvalidData(
+        "missing-objects",
+        "a check found objects missing on the hub",
+        hint="push again with a client that brings them back",
+        details={"incomplete": True},
+    )
 
 
 def check_heads(updates: Sequence[RefUpdate], refs: Mapping[str, Ref]) -> None:

@@ -42,8 +42,8 @@ class Known:
     whatever a recorded tree names is recorded, too; it is not where a check found objects missing.
     """
 
-    def __init__(self, *, trusts_bases: bool = True) -> None:
-        self._trusts_bases = trusts_bases
+    def __init__(self) -> None:
+        self.trusts_bases = True
         self.blobs: dict[bytes, int] = {}
         self.generations: dict[bytes, int] = {}
         self.tags: set[bytes] = set()
@@ -109,7 +109,7 @@ class Known:
 
         `base` is a tree of this push or a recorded one: what both say is settled.
         """
-        columns = self._columns.read(data, base if self._trusts_bases else None)
+        columns = self._columns.read(data, base if self.trusts_bases else None)
         level, kinds, ids, sizes, files, names, fresh = columns
         size_bytes, count = sum(sizes), sum(files)
         if size_bytes >= MAX_TOTAL or count >= MAX_TOTAL:

@@ -150,16 +150,6 @@ class _Receiving:
         self._uploads, self._parts = Uploads.of(kept), Parts.of(kept)
         self._counts: Mapping[str, int] = dict.fromkeys(("commits", "trees", "blobs", "received_bytes"), 0)
         self.earlier = False
-        self._recorder = Recorder(
-            service.database,
-            service.store,
-            service.clock,
-            timeline,
-            service.settings,
-            repository=self._repository,
-            push_id=header.push_id,
-            user_id=user_id,
-        )
         self._reader = ObjectReader(service.database, service.store, self._repository.id)
         total = sum(header.counts.values())
         timeline.total = total or None
@@ -173,12 +163,13 @@ class _Receiving:
         }
 
     async def run(self) -> dict[str, Any]:
+        recorder = self._open_recorder()
         try:
             check_heads(self._header.updates, self._standing.refs)
             policy = await load_policy(self._service.database, self._repository)
             intake = Intake(
                 self._frames,
-                self._recorder,
+                recorder,
                 self._reader,
                 policy,
                 self._timeline,
@@ -188,15 +179,36 @@ class _Receiving:
             await intake.run()
             self._counts = intake.counts
             if self._header.more:
-                return await self._finish_part(intake)
+                return await self._finish_part(intake, recorder.begun)
             return await self._finish(policy, intake.forward)
-        except Exception as error:
-            await self._note_failure(error)
+        except BaseException as error:
+            self._forget()
+            if isinstance(error, Exception) and recorder.begun:
+                await self._note_failure(error)
             raise
 
-    async def _finish_part(self, intake: Intake) -> dict[str, Any]:
+    def _open_recorder(self) -> Recorder:
+        service, repository, push_id = self._service, self._repository, self._header.push_id
+        if repository.is_incomplete:  # a check may have found missing what was known before
+            self._forget()
+        return Recorder(
+            service.database,
+            service.store,
+            service.clock,
+            self._timeline,
+            service.settings,
+            repository=repository,
+            push_id=push_id,
+            user_id=self._user_id,
+            memory=service.memories.get((repository.id, push_id), repository.gc_epoch),
+        )
+
+    def _forget(self) -> None:
+        self._service.memories.forget((self._repository.id, self._header.push_id))
+
+    async def _finish_part(self, intake: Intake, begun: bool) -> dict[str, Any]:
         """Add this part's figures to those of its push, in the database: another hub may get the next one."""
-        if self._recorder.begun:
+        if begun:
             await self._note(
                 {"state": RECEIVING, "finished_at": None, "result": None},
                 lambda parts: parts.add(
@@ -208,6 +220,7 @@ class _Receiving:
         ).to_json()
 
     async def _finish(self, policy: SignerPolicy, forward: Mapping[str, set[bytes]]) -> dict[str, Any]:
+        self._forget()
         service = self._service
         counts = self._all_counts()
         with self._timeline.phase(FINALISE):
@@ -281,9 +294,7 @@ class _Receiving:
         }
 
     async def _note_failure(self, error: Exception) -> None:
-        """Let the receipt say why; a stream that recorded nothing leaves no trace."""
-        if not self._recorder.begun:
-            return
+        """Let the receipt say why. A stream that recorded nothing leaves no trace."""
         known = error if isinstance(error, MuseError) else InternalError("internal", "the hub failed")
         values = {"state": FAILED, "finished_at": self._service.clock(), "result": known.to_json()}
         await self._note(values, lambda _parts: None)

@@ -32,10 +32,11 @@ from musehub.db.state import RepositoryState, Totals
 from musehub.push.absent import missing_objects
 from musehub.push.commits import commit_row, parent_rows
 from musehub.push.decode import Batch, bases_of
-from musehub.push.known import Claims, Known, Wanted
+from musehub.push.heads import incomplete_repository
+from musehub.push.known import Claims, Wanted
+from musehub.push.memory import MAX_KNOWN, Memory
 from musehub.push.room import PackInDoubt, begin_recording, end_recording, keep_pack
 from musehub.push.timeline import CLOSURE, RECORD, STORE, Timeline
-from musehub.repos.decoder import Decoder
 from musehub.settings import Settings
 from musehub.storage.port import Store, pack_key
 
@@ -43,8 +44,6 @@ FLUSH_BYTES = 4 << 20
 FLUSH_ROWS = 2_000
 """2,000 commits are recorded in about 30 ms on SQLite, and in 60 ms on PostgreSQL."""
 FLUSH_BLOB_BYTES = 16 << 20
-MAX_KNOWN = 100_000
-"""Objects kept so that they need not be looked up twice; about 25 MB."""
 
 _BLOB = int(Kind.BLOB)
 
@@ -63,7 +62,9 @@ class Recorder:
         repository: RepositoryRow,
         push_id: bytes,
         user_id: int,
+        memory: Memory,
     ) -> None:
+        self._memory = memory
         self._database = database
         self._store = store
         self._clock = clock
@@ -71,7 +72,6 @@ class Recorder:
         self._settings = settings
         self._repository = repository
         self._repository_id = repository.id
-        self._epoch = repository.gc_epoch
         self._push_id = push_id
         self._user_id = user_id
         self._max_blob_bytes = settings.stream_max_size_bytes + settings.frame_max_bytes
@@ -79,8 +79,9 @@ class Recorder:
         self._begun = False
         self._blob_bytes = 0
         self._sealed: tuple[bytes, list[bytes | memoryview]] | None = None
-        self.known = Known(trusts_bases=not repository.is_incomplete)
-        self.decoder = Decoder()
+        self.known = memory.known
+        self.known.trusts_bases = not repository.is_incomplete
+        self.decoder = memory.decoder
         self._records: list[tuple[bytes, Record]] = []
         self._blobs: dict[bytes, Record] = {}
         self._commit_rows: list[tuple[Any, ...]] = []
@@ -133,7 +134,7 @@ class Recorder:
         pack = await self._store_blobs() if self._blobs else None
         if pack is None and not self._records:
             return
-        seen_epoch = self._epoch  # from before the pack was put into the store
+        seen_epoch = self._memory.epoch  # from before the pack was put into the store
         while True:
             try:
                 with self._timeline.phase(RECORD):
@@ -142,7 +143,7 @@ class Recorder:
             except PackInDoubt as doubt:
                 seen_epoch = doubt.epoch
                 await self._put_again()
-        self._epoch = state.gc_epoch
+        self._memory.epoch = state.gc_epoch
         self._begun = True
         self._sealed = None
         self._records.clear()
@@ -158,7 +159,11 @@ class Recorder:
         self, pack: tuple[bytes, int, list[BlobRow]] | None, seen_epoch: int
     ) -> RepositoryState:
         async with self._database.transaction("record batch") as conn:
-            state = await begin_recording(conn, self._repository, self._epoch, lambda: self._relied_on(pack))
+            state = await begin_recording(
+                conn, self._repository, self._memory.epoch, lambda: self._relied_on(pack)
+            )
+            if state.is_incomplete and self.known.trusts_bases:  # since this stream began
+                raise incomplete_repository()
             await self._begin(conn)
             now = self._clock()
             added = Totals(0, 0)

@@ -9,6 +9,7 @@ from musehub.db.engine import Database
 from musehub.db.instants import Clock
 from musehub.push.event import PushEvent
 from musehub.push.ledger import InFlight, Ledger
+from musehub.push.memory import Memories
 from musehub.repos.limits import limits_of
 from musehub.settings import Settings
 from musehub.storage.port import Store
@@ -37,5 +38,6 @@ class PushService:
         self.observers: list[Callable[[PushEvent], None]] = []
         """Called once for every push when it has ended, whichever way."""
         self.ledger = Ledger()
+        self.memories = Memories()
         self.in_flight = InFlight(settings.presign_ttl_s)
         self.confirming = asyncio.Semaphore(CONFIRMS_AT_ONCE)

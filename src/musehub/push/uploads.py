@@ -114,7 +114,9 @@ async def confirm_pack(
             seen_epoch = repository.gc_epoch  # from before the pack was read
             while True:
                 try:
-                    await _record_pack(service, repository, actor.user_id, request, verified, seen_epoch)
+                    epoch = await _record_pack(
+                        service, repository, actor.user_id, request, verified, seen_epoch
+                    )
                     break
                 except PackInDoubt as doubt:
                     seen_epoch = doubt.epoch
@@ -122,7 +124,9 @@ async def confirm_pack(
                         raise NotFound(
                             "pack-not-found", "a clean-up deleted the pack", hint="send it again", retry=True
                         ) from None
-    objects = len(verified.blobs.id)
+    blobs = verified.blobs
+    service.memories.note_blobs((repository.id, request.push_id), epoch, blobs.id, blobs.raw_size)
+    objects = len(blobs.id)
     await _note_upload(service, repository.id, request, objects, timeline, meter, store_meter)
     return ConfirmResult(request.digest, objects, request.size_bytes, verified.raw_bytes, stored=False)
 
@@ -134,7 +138,8 @@ async def _record_pack(
     request: ConfirmRequest,
     verified: VerifiedPack,
     seen_epoch: int,
-) -> None:
+) -> int:
+    """Record a pack; returns the repository's epoch."""
     now = service.clock()
     async with service.database.transaction("record pack") as conn:
         state = await begin_recording(
@@ -154,6 +159,7 @@ async def _record_pack(
         await begin_push(conn, repository.id, request.push_id, user_id, now)
         added = Totals(request.size_bytes if is_new else 0, blobs)
         await end_recording(conn, service.settings, state, added)
+    return state.gc_epoch
 
 
 async def _note_upload(

@@ -19,7 +19,7 @@ from muse.remote.address import RepositoryUrl, parse_hub_url
 from muse.remote.clone import clone
 from muse.remote.push import push
 from muse.remote.selection import select_refs
-from muse.wire.messages import RefUpdate
+from muse.wire.messages import Create, PushHeader, RefUpdate
 from musehub.db.instants import utc_now
 from musehub.db.leases import take_lease
 from musehub.storage.disk import DiskStore
@@ -256,6 +256,29 @@ def test_a_push_that_relied_on_what_went_away_is_told_to_send_it_again(upkeep: U
     again.objects.update(history.objects)
     ada.push_main(again, third, first)
     assert fetched(ada)["C"] == 3
+
+
+def test_a_part_relies_on_nothing_that_went_away_since_the_last_one(upkeep: Upkeep) -> None:
+    ada = upkeep.hub.user("ada").repository("notes")
+    history = History()
+    push_id = os.urandom(16)
+    part = PushHeader(push_id, [], Create(), more=True)
+    first = history.commit_files({f"file-{n}": b"%d" % n for n in range(20)})
+    before = history.take()
+    ada.stream(push_body(part, before)).result()
+    assert upkeep.gc(days_later=2).repositories[0].objects["blob"] == 20
+
+    second = history.commit_files({"file-3": b"new"}, first)
+    after = history.take()
+    with pytest.raises(MuseError) as caught:
+        ada.stream(push_body(part, after)).result()
+    assert caught.value.code == "missing-objects"
+
+    ada.stream(push_body(part, before)).result()
+    last = header_of([RefUpdate("heads/main", None, second)], push_id=push_id)
+    ada.stream(push_body(last, after)).result()
+    assert fetched(ada) == {"O": 21, "S": 2, "C": 2}
+    assert upkeep.fsck() == []
 
 
 def test_a_push_that_lands_between_marking_and_sweeping_keeps_what_it_needs(upkeep: Upkeep) -> None:
