@@ -20,9 +20,6 @@ from musehub.push.timeline import DECODE, WAIT, Timeline
 from musehub.repos.decoder import MissingBase
 from musehub.repos.objects import ObjectReader
 
-BATCH_RECORDS = 2_000
-"""A frame of small deltas holds many thousand; more at once would make a long transaction."""
-
 _ORDER = {TREES: 1, BLOBS: 1, COMMITS: 2}
 
 
@@ -84,8 +81,12 @@ class Intake:
             stage = order
             with self._timeline.phase(DECODE):
                 records = await asyncio.to_thread(self._parse, frame)
-            for start in range(0, len(records), BATCH_RECORDS):
-                await self._take(frame.type, records[start : start + BATCH_RECORDS])
+            # A frame of small deltas holds many thousand; more at once would make a long transaction.
+            start = 0
+            while start < len(records):
+                batch = records[start : start + self._recorder.batch_rows]
+                await self._take(frame.type, batch)
+                start += len(batch)
         await self._recorder.flush()
 
     def _check_end(self, frame: Frame) -> None:

@@ -201,6 +201,7 @@ class _Receiving:
             push_id=push_id,
             user_id=self._user_id,
             memory=service.memories.get((repository.id, push_id), repository.gc_epoch),
+            pace=service.pace,
         )
 
     def _forget(self) -> None:

@@ -10,6 +10,7 @@ from musehub.db.instants import Clock
 from musehub.push.event import PushEvent
 from musehub.push.ledger import InFlight, Ledger
 from musehub.push.memory import Memories
+from musehub.push.pace import Pace
 from musehub.repos.limits import limits_of
 from musehub.settings import Settings
 from musehub.storage.port import Store
@@ -39,5 +40,6 @@ class PushService:
         """Called once for every push when it has ended, whichever way."""
         self.ledger = Ledger()
         self.memories = Memories()
+        self.pace = Pace()
         self.in_flight = InFlight(settings.presign_ttl_s)
         self.confirming = asyncio.Semaphore(CONFIRMS_AT_ONCE)
