@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from muse.errors import Environment, InvalidData, MuseError, NotFound
+from muse.errors import Environment, MuseError, NotFound
 from muse.history.directory import iter_entries
 from muse.history.lookup import find_path, iter_files
 from muse.history.treediff import Change, diff_trees
-from muse.objects.ids import Kind, hash_bytes
+from muse.objects.ids import Kind
 from muse.objects.tree import CHUNKED_KINDS, DIRECTORY, SYMLINK, Entry
-from muse.packs.record import Record, decode_object
 from muse.store.failure import os_failure
 from muse.store.progress import Progress
 from muse.store.repository import Repository
 from muse.store.transaction import Transaction
 from muse.store.unfinished import Unfinished, clear_unfinished, find_unfinished, save_unfinished
+from muse.worktree.blobs import BlobFiles
 from muse.worktree.lock import work_tree_lock
 from muse.worktree.paths import Selection, join, parent_of
 from muse.worktree.plan import Plan, Planner, Write, check_tree_collisions, confuses_names, with_parents
 from muse.worktree.progress import Meter
 from muse.worktree.scan import head_tree
-from muse.worktree.statrow import Stats, decode_row, encode_row, pack_stats
+from muse.worktree.statrow import decode_row, encode_row, pack_stats, packed_size
 from muse.worktree.writing import Writer
 
 
@@ -259,39 +259,29 @@ class _Application:
             if entry.kind == SYMLINK:
                 self._path = write.path
                 target = self._plan.links[entry.id]
-                self._note(write, writer.link(write.path, target, write.seen), len(target))
+                stats = writer.link(write.path, target, write.seen)
+                self._note(write, None if stats is None else pack_stats(stats), len(target))
                 meter.add_bytes(entry.size_bytes)
                 meter.add_file()
             elif entry.kind in CHUNKED_KINDS:
                 large.append(write)
             else:
                 by_blob.setdefault(entry.id, []).append(write)
-        for _, object_id, record in self._objects.iter_records(
-            (Kind.BLOB, object_id) for object_id in by_blob
-        ):
-            data = self._decode(object_id, record)
-            for write in by_blob[object_id]:
-                self._path = write.path
-                # The object counts, whatever size the tree gives it.
-                self._note(write, writer.write(write.path, write.entry, (data,), write.seen), len(data))
-                meter.add_bytes(len(data))
-                meter.add_file()
+
+        def begin(path: str) -> None:
+            self._path = path
+
+        def note(write: Write, packed: bytes | None, size_bytes: int) -> None:
+            self._note(write, packed, size_bytes)
+            meter.add_bytes(size_bytes)
+            meter.add_file()
+
+        BlobFiles(self._repository, writer, by_blob, begin, note).run()
         for write in large:
             self._path = write.path
             stats = writer.write(write.path, write.entry, self._iter_content(write, meter), write.seen)
-            self._note(write, stats, self._streamed)
+            self._note(write, None if stats is None else pack_stats(stats), self._streamed)
             meter.add_file()
-
-    def _decode(self, object_id: bytes, record: Record) -> bytes:
-        if record.base is None:
-            try:
-                data = decode_object(record)
-                if hash_bytes(data) == object_id:
-                    return data
-            except InvalidData:
-                pass
-        # On a base, or damaged: then this says so.
-        return self._objects.load(Kind.BLOB, object_id)
 
     def _iter_content(self, write: Write, meter: Meter) -> Iterator[bytes]:
         size_bytes = 0
@@ -301,10 +291,10 @@ class _Application:
             meter.add_bytes(len(piece))
         self._streamed = size_bytes
 
-    def _note(self, write: Write, stats: Stats | None, size_bytes: int) -> None:
+    def _note(self, write: Write, packed: bytes | None, size_bytes: int) -> None:
         self._written += 1
-        if stats is not None and stats[1] == size_bytes:
-            self.verified[write.path] = (pack_stats(stats), write.entry)
+        if packed is not None and packed_size(packed) == size_bytes:
+            self.verified[write.path] = (packed, write.entry)
         else:
             self.verified.pop(write.path, None)
 

@@ -14,7 +14,7 @@ _COARSE = 5
 """CLOCK_REALTIME_COARSE, which Linux stamps files with; Python has no name for it."""
 
 
-def create_file(folder: int, name: str, executable: bool, pieces: Iterable[bytes]) -> Stats:
+def create_file(folder: int, name: str, executable: bool, pieces: Iterable[bytes | memoryview]) -> Stats:
     """Make a file, which must not be there, and return its stats; a failure leaves nothing."""
     fd = os.open(name, _CREATE, 0o777 if executable else 0o666, dir_fd=folder)
     try:
@@ -32,7 +32,7 @@ def create_file(folder: int, name: str, executable: bool, pieces: Iterable[bytes
         raise
 
 
-def _write_all(fd: int, data: bytes) -> None:
+def _write_all(fd: int, data: bytes | memoryview) -> None:
     written = os.write(fd, data)
     while written < len(data):
         written += os.write(fd, memoryview(data)[written:])

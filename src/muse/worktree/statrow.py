@@ -32,6 +32,7 @@ stats_of: Callable[[os.stat_result], Stats] = attrgetter(
 VERSION = 1
 _HEADER = struct.Struct("<B32s16sIII")
 _STATS = struct.Struct("<QQqqQ")
+STATS_BYTES = _STATS.size
 
 RACY_NS = 100_000_000
 """Time stamps of files move in steps of up to 10 ms (the kernel's tick), more on network file systems."""
@@ -57,6 +58,11 @@ def is_settled(stats: Stats, read_at_ns: int) -> bool:
 def pack_stats(stats: Stats) -> bytes:
     """Return stats in the form in which rows keep them, a fifth of the size."""
     return _STATS.pack(*stats)
+
+
+def packed_size(packed: bytes) -> int:
+    """Return the size in packed stats."""
+    return int.from_bytes(packed[8:16], "little")
 
 
 class StatRow:

@@ -108,6 +108,10 @@ class Writer:
             os.close(self._open.popitem(last=False)[1])
         return fd
 
+    def is_new(self, path: str) -> bool:
+        """Say whether this directory was made here, so that files are made where they belong in it."""
+        return self._in_place and path in self._made
+
     def remove_empty(self, paths: Iterable[str], keep: set[str]) -> None:
         """Remove these directories where they are empty, then parents that become so; not those to `keep`."""
         waiting = {path for path in paths if path}
@@ -165,12 +169,14 @@ class Writer:
         except FileNotFoundError:
             pass
 
-    def write(self, path: str, entry: Entry, pieces: Iterable[bytes], seen: Stats | None) -> Stats | None:
+    def write(
+        self, path: str, entry: Entry, pieces: Iterable[bytes | memoryview], seen: Stats | None
+    ) -> Stats | None:
         """Write a file, replacing the one seen; returns its stats if any later change will show in them."""
         executable = entry.kind in (EXECUTABLE, CHUNKED_EXECUTABLE)
         parent, _, name = path.rpartition("/")
         directory = self.open_directory(parent, make=True)
-        if self._in_place and parent in self._made:
+        if self.is_new(parent):
             try:
                 stats = create_file(directory, name, executable, pieces)
             except FileExistsError as error:
