@@ -7,7 +7,8 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from alembic import context
 
-from musehub.db.tables import Instant, metadata
+from musehub.db.tables import metadata
+from musehub.db.tables.columns import Instant
 
 
 def _render(kind: str, item: Any, autogen_context: Any) -> str | Literal[False]:
