@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from muse.objects.ids import Kind
@@ -43,9 +42,10 @@ def iter_packs(
         chunk = blobs[start : start + CHAINED_BLOBS]
         numbers = dict(zip(chunk, range(start, start + len(chunk)), strict=True))
         places = order_chains(objects.find_places(Kind.BLOB, chunk))
-        # After a place: the first blob of the plan that comes later than it.
-        reached = list(accumulate((numbers[place.id] for place in reversed(places)), min))
-        reached = [*reached[-2::-1], start + len(chunk)]
+        # Up to the first blob of the plan that comes after a place, all are sent with it.
+        reached = [start + len(chunk)] * len(places)
+        for number in range(len(places) - 1, 0, -1):
+            reached[number - 1] = min(reached[number], numbers[places[number].id])
         del numbers
         begin = 0
         while begin < len(places):
@@ -70,13 +70,13 @@ class _Packing:
     def fill(self, places: Sequence[Place], begin: int) -> int:
         """Take places from `begin` on, one at least, and return where the next pack begins."""
         inside: set[bytes] = set()
-        copied, target = self._copied, self._target
+        copied, target, had = self._copied, self._target, self._had
         size = 0
         for number in range(begin, len(places)):
             place = places[number]
-            base = place.base
-            if base is None or base in inside or (Kind.BLOB, base) in self._had:
-                size += place.end - place.offset
+            _, offset, end, _, object_id, base, _ = place
+            if base is None or base in inside or (Kind.BLOB, base) in had:
+                size += end - offset
                 if size > target and inside:
                     return number
                 copied.append(place)
@@ -85,8 +85,8 @@ class _Packing:
                 size += len(data)
                 if size > target and inside:
                     return number
-                self._encoded.append((place.id, data))
-            inside.add(place.id)
+                self._encoded.append((object_id, data))
+            inside.add(object_id)
         return len(places)
 
     def seal(self, reached: int) -> Pack:

@@ -230,7 +230,7 @@ class Uploader:
     def _put(self, request: SignedRequest, parts: Parts, size_bytes: int) -> None:
         counted = 0
 
-        def count(pieces: Iterator[bytes]) -> Iterator[bytes]:
+        def count(pieces: Iterator[bytes | memoryview]) -> Iterator[bytes | memoryview]:
             nonlocal counted
             self._note_sent(-counted)
             counted = 0
@@ -273,17 +273,24 @@ class Uploader:
             raise RemoteFailure("remote-error", "the hub confirmed another pack than the one it was sent")
 
 
-def _iter_pieces(parts: Parts) -> Iterator[bytes]:
-    """Yield a pack in pieces that are worth a system call."""
+def _iter_pieces(parts: Parts) -> Iterator[bytes | memoryview]:
+    """Yield a pack in pieces that are worth a system call; large parts are not copied."""
     pieces: list[bytes | memoryview] = []
     size = 0
     for part in parts:
+        if len(part) >= PIECE_BYTES // 4:
+            if pieces:
+                yield b"".join(pieces)
+                pieces, size = [], 0
+            yield part
+            continue
         pieces.append(part)
         size += len(part)
         if size >= PIECE_BYTES:
             yield b"".join(pieces)
             pieces, size = [], 0
-    yield b"".join(pieces)
+    if pieces:
+        yield b"".join(pieces)
 
 
 def _explain_refusal(answer: OpenAnswer) -> MuseError:

@@ -76,7 +76,7 @@ def join_neighbours(places: Iterable[Place], max_bytes: int) -> list[Extent]:
     at_segment = start = at_end = -1
     first = number = 0
     for number, place in enumerate(places):
-        segment, offset, end = place.segment, place.offset, place.end
+        segment, offset, end, _, _, _, _ = place
         if offset != at_end or segment != at_segment or end - start > max_bytes:
             if number > first:
                 extents.append(Extent(at_segment, start, at_end, first, number))

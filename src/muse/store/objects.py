@@ -34,6 +34,7 @@ BATCH = 4096
 FRESH_BYTES = 1 << 20
 """What `load_many` has decoded before it goes into the cache at once."""
 
+_new = tuple.__new__
 _COLUMNS = "segment, offset, encoding, raw_size, stored_size, base, depth"
 
 
@@ -156,7 +157,7 @@ class ObjectStore:
             raise _missing(kind, wanted.difference(pending, (row[4] for row in rows)).pop())
         rows += [place_of(kind, one, self._pending[kind, one]) for one in pending]
         rows.sort()
-        return list(map(Place._make, rows))
+        return [_new(Place, row) for row in rows]  # as `_make` does, at a third of the cost
 
     def iter_copies(self, places: Sequence[Place]) -> Iterator[tuple[Sequence[Place], memoryview]]:
         """Yield the records of places that `find_places` returned lately, as they are stored, in this order.
