@@ -159,12 +159,13 @@ def format_report(document: dict[str, Any], charts: Path | None = None) -> str:
     rows: list[Row] = document["rows"]
     machine = document["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
+    seconds = sum(part["wall_s"] for part in document["parts"].values())
     notes = f"{document['notes']}. " if document["notes"] else ""
     parts = [
         f"`{document['command']}` at {document['at'].replace('T', ' ')}, commit `{document['commit']}`. "
         f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
         f"{machine['system']}; data in a {machine['data_in']}; load before the run "
-        f"{machine['load_before']:.1f}. {notes}Versions: {versions}.",
+        f"{machine['load_before']:.1f}. Measured in {seconds / 60:.0f} minutes. {notes}Versions: {versions}.",
         "### Goals",
         format_goals(rows),
     ]
