@@ -100,7 +100,11 @@ GOALS = (
 
 
 class Verdict(NamedTuple):
-    """What was measured of a goal: `value` is the ratio or the figure itself, with its spread."""
+    """What was measured of a goal: `value` is the ratio or the figure itself, with its spread.
+
+    `cpu` is the ratio of processor seconds, client and server together, where both are known: a busy machine
+    changes it less.
+    """
 
     goal: Goal
     history: str
@@ -111,6 +115,7 @@ class Verdict(NamedTuple):
     low: float
     high: float
     rounds: int
+    cpu: float | None = None
 
     @property
     def met(self) -> bool:
@@ -166,7 +171,18 @@ def _compare(goal: Goal, history: str, mine: list[Row], peer: str, theirs: list[
         min(ratios),
         max(ratios),
         len(ratios),
+        _compare_cpu(mine, theirs) if goal.figure == "wall_s" else None,
     )
+
+
+def _compare_cpu(mine: list[Row], theirs: list[Row]) -> float | None:
+    medians = []
+    for rows in (mine, theirs):
+        known = [row.details for row in rows if "client_cpu_s" in row.details]
+        if not known:
+            return None
+        medians.append(statistics.median(one["client_cpu_s"] + one.get("server_cpu_s", 0.0) for one in known))
+    return medians[0] / medians[1] if medians[1] else None
 
 
 def _figure(row: Row, goal: Goal) -> float | None:

@@ -34,9 +34,10 @@ def format_goals(rows: list[Row]) -> str:
         else:
             missing = [] if verdicts else [""]
         lines += [
-            [goal.what, history, "", "", "", "", _show_limit(goal, ""), "not measured"] for history in missing
+            [goal.what, history, "", "", "", "", "", _show_limit(goal, ""), "not measured"]
+            for history in missing
         ]
-    heads = ("goal", "history", "ours", "peer", "ratio or figure", "spread", "goal is", "met")
+    heads = ("goal", "history", "ours", "peer", "ratio or figure", "spread", "CPU ratio", "goal is", "met")
     return f"{_table(heads, lines)}\n\n{met} of {known} met."
 
 
@@ -51,6 +52,7 @@ def _goal_line(goal: Goal, verdict: Verdict) -> list[str]:
         peer,
         _show(verdict.value, unit),
         spread,
+        "" if verdict.cpu is None else f"{verdict.cpu:.2f}",
         _show_limit(goal, unit),
         "yes" if verdict.met else "**no**",
     ]
