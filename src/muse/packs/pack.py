@@ -285,7 +285,8 @@ _new = tuple.__new__
 RECENT_BYTES = 8 << 20
 """Decoded objects that `verify_pack` keeps for the deltas that follow; writers keep a chain together."""
 SMALL_BYTES = 64 << 10
-BATCH_BYTES = 256 << 10
-"""Decoded at a time, of objects up to `SMALL_BYTES`: some 100 us of work."""
+BATCH_BYTES = 128 << 10
+"""Decoded at a time, of objects up to `SMALL_BYTES`: some 100 us of work, and too little for the C library to
+ask the system for memory every time."""
 
 assert INDEX_ENTRY.size == ID_BYTES + 4

@@ -8,12 +8,14 @@ import ctypes
 from collections.abc import Callable
 
 _M_MMAP_THRESHOLD = -3
-LARGE_BLOCK_BYTES = 256 << 10
+LARGE_BLOCK_BYTES = 1 << 20
+"""More than a piece of an upload as the server hands it over, 400 KiB: asking the system for each of those,
+and clearing it, takes longer than the piece."""
 TRIM_AFTER_S = 1.0
 
 
 def return_large_blocks() -> None:
-    """Let blocks from 256 KiB on go back to the system as soon as they are freed; for glibc only.
+    """Let blocks from 1 MiB on go back to the system as soon as they are freed; for glibc only.
 
     Left alone, glibc raises that size to the largest block it has seen freed, up to 32 MiB, and then keeps
     frames, packs and decompression windows in the heaps of its threads: 30 MB more at the peak of a push of

@@ -52,7 +52,7 @@ async def insert_ignore(
 async def insert_columns(
     conn: AsyncConnection,
     table: sa.Table,
-    constants: Mapping[str, int],
+    constants: Mapping[str, int | bytes | None],
     columns: Mapping[str, Sequence[int] | Sequence[bytes | None]],
 ) -> int:
     """Insert rows of integers and 32-byte ids, column by column; otherwise as `insert_ignore`.
@@ -63,6 +63,10 @@ async def insert_columns(
     count = len(next(iter(columns.values())))
     if not count:
         return 0
+    # What is the same in all rows, such as the encoding and the lack of a base, need not travel for each.
+    same = {name: each[0] for name, each in list(columns.items())[1:] if each.count(each[0]) == count}
+    constants = {**constants, **same}
+    columns = {name: each for name, each in columns.items() if name not in same}
     names = ", ".join(f'"{name}"' for name in (*constants, *columns))
     if conn.dialect.name == "postgresql":
         types = [table.c[name].type.compile(_PG) for name in (*constants, *columns)]
