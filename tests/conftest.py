@@ -75,6 +75,11 @@ def pytest_configure(config: pytest.Config) -> None:
     time.tzset()
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One more than there are processors: much of a test run is waiting for servers."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
 @pytest.fixture(autouse=True)
 def own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """HOME is an empty folder of this test's own; environment and current folder are put back after it."""

@@ -317,6 +317,8 @@ def _translate_driver_error(error: exc.DBAPIError) -> Exception:
         return UsageError(
             "bad-setting", "the database has no tables yet or old ones", hint="run `musehub migrate`"
         )
+    if state == "3D000" or state[:2] == "28":
+        return _unavailable("it does not let the hub in", text)
     if error.connection_invalidated or state[:2] in ("08", "57", "53") or _is_connection_loss(error):
         return _unavailable("the connection was lost", text)
     return error

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from tests.musehub.hub import RunningHub
+from tests.musehub.postgresql import PostgreSQL
 
 from musehub.telemetry import readiness
 
@@ -48,22 +52,36 @@ def test_old_tables(hub: RunningHub) -> None:
     assert parts(hub)[0] == 200
 
 
-def test_the_database_goes_and_comes_back(start_hub: Start, database_kind: str, tmp_path: Path) -> None:
-    if database_kind == "postgresql":
-        pytest.skip("the server is shared; the faults take it away")
-    hub = start_hub()
-    file, away = tmp_path / "hub.sqlite", tmp_path / "away.sqlite"
+@contextmanager
+def no_database(hub: RunningHub, server: PostgreSQL | None, file: Path) -> Iterator[None]:
+    """The database has another name for a while; nobody else uses it."""
     hub.call(hub.database.close())
-    file.rename(away)
-    file.mkdir()
-    status, found = parts(hub)
-    assert status == 503
-    assert found["database"] != "ok"
-    assert found["store"] == "ok"
-    assert hub.nobody().request("GET", "/health").status == 200
-    assert "musehub_database_up 0" in hub.nobody().request("GET", "/metrics").body.decode()
-    file.rmdir()
-    away.rename(file)
+    if server is None:
+        away = file.with_name("away.sqlite")
+        file.rename(away)
+        file.mkdir()
+        yield
+        file.rmdir()
+        away.rename(file)
+        return
+    name = urlsplit(hub.settings.database_url).path.strip("/")
+    asyncio.run(server.rename_database(name, f"{name}_away"))
+    yield
+    asyncio.run(server.rename_database(f"{name}_away", name))
+
+
+def test_the_database_goes_and_comes_back(
+    start_hub: Start, database_kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    hub = start_hub()
+    server = request.getfixturevalue("postgresql") if database_kind == "postgresql" else None
+    with no_database(hub, server, tmp_path / "hub.sqlite"):
+        status, found = parts(hub)
+        assert status == 503
+        assert found["database"] != "ok"
+        assert found["store"] == "ok"
+        assert hub.nobody().request("GET", "/health").status == 200
+        assert "musehub_database_up 0" in hub.nobody().request("GET", "/metrics").body.decode()
     assert parts(hub)[0] == 200
 
 
