@@ -105,23 +105,14 @@ class Intake:
 
     async def _take(self, frame_type: bytes, records: list[Record]) -> None:
         recorder = self._recorder
+        batch = Batch(records)
         with self._timeline.phase(DECODE):
-            batch = Batch(records)
-            kinds = {record.kind for record in records if record.base is not None}
-            for kind in kinds:
-                bases = bases_of([record for record in records if record.kind == kind])
-                unknown = [base for base in bases if not recorder.decoder.knows(kind, base)]
-                if unknown:
-                    recorder.decoder.offer(kind, await self._reader.load_chain_records(Kind(kind), unknown))
             while True:
                 try:
                     await asyncio.to_thread(batch.decode, recorder.decoder, recorder.known)
                     break
                 except MissingBase as missing:
-                    chain = await self._reader.load_chain_records(missing.kind, [missing.base])
-                    if missing.base not in chain:
-                        raise missing_objects([(missing.kind, missing.base)]) from None
-                    recorder.decoder.offer(missing.kind, chain)
+                    await self._offer_bases(batch, missing)
         self._policy.check(
             Kind.COMMIT, ((i, c.signature.key if c.signature else None) for i, c in batch.commits)
         )
@@ -133,6 +124,19 @@ class Intake:
                     descendants.add(object_id)
         self._received[frame_type] += len(batch.objects)
         self._timeline.done += len(batch.objects)
+
+    async def _offer_bases(self, batch: Batch, missing: MissingBase) -> None:
+        """Offer what the rest of a batch stands on: what came before; in one question, what is recorded."""
+        decoder, kind = self._recorder.decoder, missing.kind
+        decoder.offer(kind, {i: record for i, record in batch.objects if record.kind == kind})
+        if decoder.knows(kind, missing.base):  # it was decoded too long ago to be at hand
+            return
+        rest = [record for record in batch.records[len(batch.objects) :] if record.kind == kind]
+        bases = {missing.base, *(base for base in bases_of(rest) if not decoder.knows(kind, base))}
+        chains = await self._reader.load_chain_records(kind, list(bases))
+        if missing.base not in chains:
+            raise missing_objects([(kind, missing.base)])
+        decoder.offer(kind, chains)
 
     def _parse(self, frame: Frame) -> list[Record]:
         self._frames.account(frame)

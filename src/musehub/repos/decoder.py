@@ -31,19 +31,19 @@ class Decoder:
         self._max_bytes = max_bytes
         self._bytes = 0
         self._recent: dict[tuple[int, bytes], tuple[bytes, int]] = {}
-        self._offered: dict[tuple[int, bytes], Record] = {}
+        self._offered: dict[int, dict[bytes, Record]] = {kind: {} for kind in Kind}
 
     def offer(self, kind: int, records: Mapping[bytes, Record]) -> None:
         """Make records available as bases until `withdraw`."""
-        for object_id, record in records.items():
-            self._offered[kind, object_id] = record
+        self._offered[kind].update(records)
 
     def withdraw(self) -> None:
         """Forget everything offered."""
-        self._offered.clear()
+        for records in self._offered.values():
+            records.clear()
 
     def knows(self, kind: int, object_id: bytes) -> bool:
-        return (kind, object_id) in self._recent or (kind, object_id) in self._offered
+        return (kind, object_id) in self._recent or object_id in self._offered[kind]
 
     def find_decoded(self, kind: int, object_id: bytes) -> bytes | None:
         found = self._recent.get((kind, object_id))
@@ -84,7 +84,7 @@ class Decoder:
         if found is not None:
             self._recent[key] = found  # used last: a base is likely to be used again
             return found
-        record = self._offered.get(key)
+        record = self._offered[kind].get(object_id)
         if record is None:
             raise MissingBase(kind, object_id)
         if steps == 0:

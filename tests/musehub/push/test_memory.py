@@ -44,6 +44,22 @@ def test_what_was_confirmed_or_came_in_an_earlier_part_is_not_looked_up(hub: Run
     assert "load chains" not in names
 
 
+def test_bases_that_are_recorded_are_asked_for_once_a_batch(hub: RunningHub) -> None:
+    ada = hub.user("ada").repository("notes")
+    history = History()
+    names = [f"{letter}/{number}" for letter in "abcdefgh" for number in range(5)]
+    first = history.commit_files({name: os.urandom(40) for name in names})
+    ada.push_main(history, first)
+    tip = first
+    for _round in range(4):
+        tip = history.commit_files({name: os.urandom(40) for name in names[::5]}, tip)
+    records: list[TransactionRecord] = []
+    hub.database.observers.append(records.append)
+    ada.push_main(history, tip, first)
+    hub.database.observers.remove(records.append)
+    assert [record.name for record in records].count("load chains") == 1
+
+
 def test_a_lie_about_a_directory_of_an_earlier_part_is_seen(hub: RunningHub) -> None:
     ada = hub.user("ada").repository("notes")
     history = History()
