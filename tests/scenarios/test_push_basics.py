@@ -13,6 +13,7 @@ from tests.hub_process import HubProcess
 
 from muse.errors import Conflict, MuseError, NotFound
 from muse.history.edit import edit_tree
+from muse.history.lookup import find_path
 from muse.objects.commit import Commit, Person, encode_commit
 from muse.objects.ids import Kind
 from muse.objects.tree import FILE, Entry
@@ -31,6 +32,9 @@ class Work:
         self.repository = repository
         self._hub = hub
         self._proxy = proxy
+
+    def head(self) -> bytes:
+        return self.repository.refs.get("heads/main").target
 
     def push(self, *specs: str, options: PushOptions | None = None, **choice: bool) -> Pushed:
         wishes = select_refs(self.repository, specs, **choice)
@@ -112,6 +116,25 @@ def test_nothing_new_and_one_more_commit_are_one_request_each(work: Work, proxy:
     assert proxy.kinds == ["push/stream"]
     assert pushed.objects == 5  # a blob, three trees, a commit
     assert proxy.bytes_up < 4000
+
+
+@pytest.mark.parametrize("size", [100, 150_000])
+def test_what_is_damaged_here_is_named_and_does_not_land(work: Work, size: int) -> None:
+    rng = random.Random(8)
+    commit_files(work.repository, {"a": rng.randbytes(size), "b": rng.randbytes(size)})
+    entry = find_path(work.repository.objects.load, work.repository.graph(work.head()).tree, "b")
+    assert entry is not None
+    place = work.repository.objects.find_places(Kind.BLOB, [entry.id])[0]
+    (segment,) = work.repository.segments_dir.iterdir()
+    with segment.open("r+b") as file:
+        file.seek(place.end - 1)
+        file.write(b"?")
+    work.repository.objects.forget()
+    with pytest.raises(MuseError) as caught:
+        work.push()
+    assert caught.value.code == "corrupt-object"
+    assert caught.value.details["id"] == entry.id.hex()
+    assert "muse fsck" in (caught.value.hint or "")
 
 
 def test_phases_add_up_to_the_whole(work: Work) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from muse import __version__
 from muse.errors import LimitReached, MuseError, RemoteFailure, from_json
 from muse.remote.address import Origin, parse_url
-from muse.remote.http import Answer, Body, Connection, Timeouts
+from muse.remote.answer import Answer
+from muse.remote.http import Body, Connection, Timeouts
 from muse.remote.retry import RETRY_AFTER, Retry
 from muse.wire.frames import ERROR, MEDIA_TYPE, PROGRESS, RESULT, Frame, FrameParser, decode_error
 

@@ -14,11 +14,12 @@ from __future__ import annotations
 import select
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from muse.errors import RemoteFailure
 from muse.remote.address import Origin
+from muse.remote.answer import RECEIVE_BYTES, Answer
 
 if TYPE_CHECKING:
     import ssl
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 MAX_HEAD_BYTES = 64 << 10
 MAX_UNREAD_BYTES = 4 << 20
 """What is kept of an answer that arrives while the request is still going out."""
-RECEIVE_BYTES = 256 << 10
 NO_BODY = frozenset((204, 304))
 
 Body = bytes | Iterable[bytes | memoryview] | None
@@ -39,94 +39,6 @@ class Timeouts(NamedTuple):
 
 class _Refused(Exception):
     """The other side answered with an error status before it had the whole request."""
-
-
-class Answer:
-    """A status, headers in lower case, and a body that is read in pieces.
-
-    Read to its end the connection can be used again; otherwise call `close`.
-    """
-
-    def __init__(self, connection: Connection, status: int, headers: dict[str, str], has_body: bool) -> None:
-        self.status = status
-        self.headers = headers
-        self._connection = connection
-        self._left: int | None = None
-        self._chunked = False
-        self.ended = False
-        self.keep_alive = "close" not in headers.get("connection", "").lower()
-        if not has_body:
-            self._end()
-        elif "chunked" in headers.get("transfer-encoding", "").lower():
-            self._chunked = True
-            self._left = 0
-        elif "content-length" in headers:
-            self._left = _parse_number(headers["content-length"], 10)
-            if self._left == 0:
-                self._end()
-        else:
-            self.keep_alive = False
-
-    def read(self) -> bytes:
-        """Return the next piece as it arrives, b"" at the end; raises `remote-closed`, `remote-timeout`."""
-        if self.ended:
-            return b""
-        try:
-            return self._read()
-        except BaseException:
-            self.close()
-            raise
-
-    def _read(self) -> bytes:
-        connection = self._connection
-        if self._chunked and self._left == 0:
-            line = connection.read_line()
-            self._left = _parse_number(line.partition(b";")[0].strip().decode("latin-1"), 16)
-            if self._left == 0:
-                while connection.read_line():
-                    pass
-                self._end()
-                return b""
-        if self._left is None:
-            piece = connection.read_piece(RECEIVE_BYTES, may_end=True)
-            if not piece:
-                self._end()
-            return piece
-        piece = connection.read_piece(self._left)
-        self._left -= len(piece)
-        if self._left == 0:
-            if self._chunked:
-                connection.read_line()
-            else:
-                self._end()
-        return piece
-
-    def __iter__(self) -> Iterator[bytes]:
-        while piece := self.read():
-            yield piece
-
-    def read_all(self, max_bytes: int) -> bytes:
-        """Return the rest; raises `remote-error` when it is longer than `max_bytes`."""
-        pieces = []
-        size = 0
-        for piece in self:
-            size += len(piece)
-            if size > max_bytes:
-                self.close()
-                raise RemoteFailure(
-                    "remote-error", f"the remote sent an answer of more than {max_bytes} bytes"
-                )
-            pieces.append(piece)
-        return b"".join(pieces)
-
-    def close(self) -> None:
-        if not self.ended:
-            self.ended = True
-            self._connection.close()
-
-    def _end(self) -> None:
-        self.ended = True
-        self._connection.finish(self.keep_alive)
 
 
 class Connection:
@@ -418,13 +330,3 @@ class Connection:
             f'what answers at "{self.origin}" is not a musehub: {reason}',
             hint="check host and port",
         )
-
-
-def _parse_number(text: str, base: int) -> int:
-    try:
-        value = int(text, base)
-    except ValueError:
-        value = -1
-    if value < 0:
-        raise RemoteFailure("remote-error", "the remote sent an answer whose length cannot be read")
-    return value

@@ -38,6 +38,12 @@ class Plan(NamedTuple):
     def is_empty(self) -> bool:
         return not (self.blobs or self.metadata or self.commits)
 
+    def by_kind(self) -> dict[Kind, list[bytes]]:
+        found = {Kind.BLOB: self.blobs}
+        for kind, object_id in (*self.metadata, *self.commits):
+            found.setdefault(kind, []).append(object_id)
+        return found
+
 
 def plan_push(repository: Repository, targets: Iterable[Ref], known: Iterable[Ref]) -> Plan:
     """Plan from what the remote was last seen to have; `known` refs that are not here are left out.

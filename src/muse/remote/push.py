@@ -21,12 +21,27 @@ from muse.wire.messages import PUSH_ID_BYTES, PushHeader, PushResult, Ref, RefUp
 from muse.wire.parsing import parse_push_result
 
 if TYPE_CHECKING:
+    from muse.remote.plan import Plan
     from muse.store.repository import Repository
 
 __all__ = ["PushOptions", "Pushed", "push"]
 
 MAX_STALE = 5
 """How often a push takes up heads that moved under it before it gives up."""
+
+TAKEN_FOR_WRONG = frozenset(
+    (
+        "bad-frame",
+        "bad-object",
+        "bad-pack",
+        "bad-path",
+        "bad-record",
+        "missing-objects",
+        "truncated",
+        "wrong-hash",
+    )
+)
+"""What a hub says of objects that are damaged here: they are copied unread."""
 
 
 class Pushed(NamedTuple):
@@ -89,6 +104,7 @@ class _Push:
         """Leave out nothing because of the refs: ask the hub about every object."""
         self._resumed = False
         self._push_id = b""
+        self._plan: Plan | None = None
         self._packs = 0
         self._objects = 0
 
@@ -121,6 +137,7 @@ class _Push:
                 elif self._hub.retry.wait(failures := failures + 1, error):
                     receipt = self._settle()
                 else:
+                    self._find_damage(error)
                     raise
         self._finish(receipt)
         hub = self._hub
@@ -173,6 +190,16 @@ class _Push:
         self._push_id = b""
         self._repository.remotes.set_open_push(self._remote, None)
 
+    def _find_damage(self, error: MuseError) -> None:
+        """Read and hash what was to be sent if the hub takes it for wrong, since records go as they lie here.
+
+        Raises `corrupt-object` for the first one that is damaged.
+        """
+        if error.code in TAKEN_FOR_WRONG and self._plan is not None:
+            for kind, ids in self._plan.by_kind().items():
+                for _ in self._repository.objects.load_many(kind, ids):
+                    pass
+
     def _refresh(self) -> None:
         self._watch.switch("ask for refs")
         self._refs.refresh(self._wishes)
@@ -199,6 +226,7 @@ class _Push:
         refs = self._refs
         targets = [Ref(update.new, update.kind) for update in moved if update.new is not None]
         plan = plan_push(self._repository, targets, () if self._checking_all else refs.known.values())
+        self._plan = plan
         if not plan.is_empty:
             self._repository.remotes.set_open_push(self._remote, self._push_id.hex())
         delivery = Delivery(

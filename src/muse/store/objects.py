@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from muse.errors import CorruptStore, InvalidData, MuseError, NotFound
+from muse.errors import CorruptStore, NotFound
 from muse.history.walk import Node
 from muse.objects.chunks import iter_chunks
-from muse.objects.ids import ID_BYTES, Kind, format_id, hash_bytes
+from muse.objects.ids import ID_BYTES, Kind, format_id
 from muse.objects.tree import CHUNKED_KINDS
-from muse.packs.record import Record, decode_object, encode_record, parse_record
+from muse.packs.record import Record, encode_record
 from muse.store.cache import MAX_OBJECT_BYTES, Key, ObjectCache
 from muse.store.database import Database
 from muse.store.locations import (
@@ -26,6 +26,7 @@ from muse.store.locations import (
     place_of,
     split_ids,
 )
+from muse.store.records import corrupt_object, decode_stored, missing_object, parse_stored
 from muse.store.segments import SegmentReader
 
 MAX_CHAIN = 4096
@@ -100,7 +101,7 @@ class ObjectStore:
                 if view is None or (base is not None and base_data is None):
                     yield object_id, self.load(kind, object_id), None, None
                     continue
-                data = _decode(number, object_id, _parse(number, object_id, view), base_data)
+                data = decode_stored(number, object_id, parse_stored(number, object_id, view), base_data)
                 fresh[object_id] = data
                 fresh_bytes += len(data)
                 if fresh_bytes > FRESH_BYTES:
@@ -138,7 +139,7 @@ class ObjectStore:
                 if view is None:
                     yield kind, object_id, self.load_record(kind, object_id)
                 else:
-                    yield kind, object_id, _parse(kind, object_id, view)
+                    yield kind, object_id, parse_stored(kind, object_id, view)
 
     def find_places(self, kind: int, ids: Iterable[bytes]) -> list[Place]:
         """Return where many objects lie, each once, in the order of their places; raises `missing-object`.
@@ -154,7 +155,7 @@ class ObjectStore:
             kind=int(kind),
         )
         if len(rows) + len(pending) < len(wanted):
-            raise _missing(kind, wanted.difference(pending, (row[4] for row in rows)).pop())
+            raise missing_object(kind, wanted.difference(pending, (row[4] for row in rows)).pop())
         rows += [place_of(kind, one, self._pending[kind, one]) for one in pending]
         rows.sort()
         return [_new(Place, row) for row in rows]  # as `_make` does, at a third of the cost
@@ -176,7 +177,7 @@ class ObjectStore:
             for place in group:
                 record = self.load_record(Kind(place.kind), place.id)
                 if record.base not in (None, place.base):
-                    raise _corrupt(place.kind, place.id, "it was written anew while it was read")
+                    raise corrupt_object(place.kind, place.id, "it was written anew while it was read")
                 yield [place], memoryview(encode_record(record))
 
     def size(self, kind: Kind, object_id: bytes) -> int:
@@ -247,7 +248,7 @@ class ObjectStore:
     def _get_location(self, kind: int, object_id: bytes) -> Location:
         location = self.find_location(kind, object_id)
         if location is None:
-            raise _missing(kind, object_id)
+            raise missing_object(kind, object_id)
         return location
 
     # ---- reading
@@ -256,7 +257,7 @@ class ObjectStore:
         if (kind, object_id) in self._pending:
             self._before_pending_read()
         data = self._segments.read(location.segment, location.offset, location.size_bytes)
-        return _parse(kind, object_id, memoryview(data))
+        return parse_stored(kind, object_id, memoryview(data))
 
     def _load(self, key: Key) -> bytes:
         """Decode an object and the bases below it, each hashed."""
@@ -273,9 +274,9 @@ class ObjectStore:
             if data is not None:
                 break
             if len(chain) > MAX_CHAIN:
-                raise _corrupt(kind, key[1], "its bases lead in a circle")
+                raise corrupt_object(kind, key[1], "its bases lead in a circle")
         for object_id, record in reversed(chain):
-            data = _decode(kind, object_id, record, data)
+            data = decode_stored(kind, object_id, record, data)
             self._cache.add((kind, object_id), data)
         assert data is not None
         return data
@@ -323,45 +324,3 @@ class ObjectStore:
 
 def _nothing() -> None:
     pass
-
-
-def _parse(kind: int, object_id: bytes, data: memoryview) -> Record:
-    try:
-        record, end = parse_record(data, 0)
-    except InvalidData as error:
-        raise _corrupt(kind, object_id, error.message) from error
-    if record.kind != kind or end != len(data):
-        raise _corrupt(kind, object_id, "its record is not the one that the database names")
-    return record
-
-
-def _decode(kind: int, object_id: bytes, record: Record, base_data: bytes | None) -> bytes:
-    try:
-        data = decode_object(record, base_data)
-    except InvalidData as error:
-        raise _corrupt(kind, object_id, error.message) from error
-    if hash_bytes(data) != object_id:
-        raise _corrupt(kind, object_id, "its bytes have another hash")
-    return data
-
-
-def _describe(kind: int, object_id: bytes) -> str:
-    return f"{Kind(kind).name.lower()} {format_id(object_id)}"
-
-
-def _missing(kind: int, object_id: bytes) -> MuseError:
-    return CorruptStore(
-        "missing-object",
-        f"{_describe(kind, object_id)} is not in this repository",
-        hint="`muse fsck` shows what is missing; `muse fetch` can bring it back from a remote that has it",
-        details={"kind": Kind(kind).name.lower(), "id": object_id.hex()},
-    )
-
-
-def _corrupt(kind: int, object_id: bytes, reason: str) -> CorruptStore:
-    return CorruptStore(
-        "corrupt-object",
-        f"{_describe(kind, object_id)} is damaged: {reason}",
-        hint="`muse fsck` shows what else is; `muse fetch` can bring it back from a remote that has it",
-        details={"kind": Kind(kind).name.lower(), "id": object_id.hex()},
-    )

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from tests.hub_process import HubProcess
 
+from muse.cli.commands.push import timeline_rows
+
 from .conftest import Muse, modules_of, rooms_of
 
 _numbers = itertools.count(1)
@@ -108,6 +110,20 @@ def test_timings_of_a_push(ada: Muse) -> None:
     assert "here:" in lines
     assert "in the hub:" in lines[lines.index("here:") :]
     assert sum(line.strip().startswith("all of it") for line in lines) == 2
+
+
+def test_what_the_hub_did_during_the_upload_is_told_apart() -> None:
+    timeline = {
+        "total_s": 0.5,
+        "phases": [{"name": "decode", "s": 0.5}],
+        "uploads": {"packs": 2, "bytes": 3000, "s": 0.25},
+        "parts": {"streams": 1, "trees": 1200, "commits": 1, "s": 0.125},
+    }
+    rows = dict(timeline_rows(timeline))
+    assert rows["decode"] == rows["all of it"] == "500.0 ms"
+    assert rows["verify packs"].startswith("250.0 ms, 2 packs, ")
+    assert rows["check first parts"] == "125.0 ms, 1,200 trees, 1 commit, during the upload"
+    assert "check first parts" not in dict(timeline_rows({"phases": [], "parts": None}))
 
 
 def test_a_new_repository_can_be_public(ada: Muse, url: str) -> None:

@@ -253,29 +253,37 @@ def _update_line(update: RefUpdate, remote: str) -> str:
 
 def _print_timings(context: Context, pushed: Pushed) -> None:
     from muse.cli.commands.fetch import print_phases
-    from muse.cli.output import columns, counted, human_size
+    from muse.cli.output import columns
 
     print_phases(context, pushed)
-    timeline = pushed.receipt.timeline
     context.output.write("in the hub:")
-    rows = [
-        [str(phase.get("name", "")), f"{1000 * float(phase.get('s', 0)):,.1f} ms"]
-        for phase in timeline.get("phases", [])
-    ]
+    for line in columns(timeline_rows(pushed.receipt.timeline)):
+        context.output.write(f"  {line}")
+
+
+def timeline_rows(timeline: Mapping[str, Any]) -> list[list[str]]:
+    """Return what the hub says of its time; what overlapped the upload is marked and part of no sum."""
+    from muse.cli.output import counted, human_size
+
+    def ms(seconds: Any) -> str:
+        return f"{1000 * float(seconds or 0):,.1f} ms"
+
+    rows = [[str(phase.get("name", "")), ms(phase.get("s"))] for phase in timeline.get("phases", [])]
     uploads = timeline.get("uploads")
     if uploads:
         packs = f"{counted(int(uploads.get('packs', 0)), 'pack')}, {human_size(int(uploads.get('bytes', 0)))}"
-        rows.append(
-            ["verify packs", f"{1000 * float(uploads.get('s', 0)):,.1f} ms, {packs}, during the upload"]
-        )
-    rows.append(["all of it", f"{1000 * float(timeline.get('total_s', 0)):,.1f} ms"])
-    rows.append(["longest transaction", f"{1000 * float(timeline.get('longest_transaction_s', 0)):,.1f} ms"])
-    rows.append(["database", f"{timeline.get('statements', 0)} statements"])
-    rows.append(
+        rows.append(["verify packs", f"{ms(uploads.get('s'))}, {packs}, during the upload"])
+    parts = timeline.get("parts")
+    if parts:
+        what = f"{parts.get('trees', 0):,} trees, {counted(int(parts.get('commits', 0)), 'commit')}"
+        rows.append(["check first parts", f"{ms(parts.get('s'))}, {what}, during the upload"])
+    return [
+        *rows,
+        ["all of it", ms(timeline.get("total_s"))],
+        ["longest transaction", ms(timeline.get("longest_transaction_s"))],
+        ["database", f"{timeline.get('statements', 0)} statements"],
         [
             "store",
             f"{timeline.get('store_calls', 0)} calls, {human_size(int(timeline.get('store_bytes', 0)))}",
-        ]
-    )
-    for line in columns(rows):
-        context.output.write(f"  {line}")
+        ],
+    ]
