@@ -11,7 +11,8 @@ help:
 	@echo "make demo    import a real history, push it to a hub, clone it, compare"
 	@echo "make cluster run two hubs on PostgreSQL and S3 under load, and kill some of it"
 	@echo "make test    run all tests (PYTEST_ARGS='-q tests/muse' for some of them)"
-	@echo "make soak    thousands of pushes under injected faults (SOAK_SCENES, SOAK_SECONDS, SOAK_SEED)"
+	@echo "make soak    two gigabytes in parts, thousands of pushes under faults (SOAK_SCENES, SOAK_SECONDS, SOAK_SEED)"
+	@echo "make soak-table  write docs/reliability.md from every fault at every step (SOAK_SCENES, SOAK_SEED)"
 	@echo "make bench   measure the goals beside Git, Git LFS and the raw store (bench-full: all of it, up to a million objects)"
 	@echo "make check   lint, types, import contracts and tests: what CI runs"
 	@echo "make lint    the same without the tests"
@@ -29,6 +30,7 @@ test: $(VENV)/.installed
 	@$(BIN)/pytest $(PYTEST_ARGS)
 
 soak: $(VENV)/.installed
+	@MUSE_TEST_LARGE_MIB=2048 $(BIN)/pytest -q tests/scenarios/test_push_memory.py
 	@$(BIN)/python scripts/soak.py
 
 soak-table: $(VENV)/.installed

@@ -1,8 +1,8 @@
 """Play scenes of injected faults for a long time, on real servers: `make soak`.
 
-SOAK_SCENES (1500) scenes at most, SOAK_SECONDS (no limit), SOAK_JOBS (2) processes, SOAK_SEED (printed).
-The first scenes are every fault at every step, the rest is random. `--table` writes docs/reliability.md from
-what happened.
+SOAK_SCENES (1500) scenes at most, SOAK_SECONDS (no limit), SOAK_JOBS (one more than processors) processes,
+SOAK_SEED (printed). The first scenes are every fault at every step, the rest is random. `--table` plays 700
+if not told otherwise and writes docs/reliability.md, or SOAK_PAGE, from what happened, losses included.
 """
 
 from __future__ import annotations
@@ -63,9 +63,10 @@ def results(scenes: list[Scene], jobs: int, deadline: float) -> Iterator[list[Pl
 
 def main(arguments: list[str]) -> int:
     seed = int(os.environ.get("SOAK_SEED") or random.randrange(1_000_000))
-    count = int(os.environ.get("SOAK_SCENES") or 1500)
+    table = "--table" in arguments
+    count = int(os.environ.get("SOAK_SCENES") or (700 if table else 1500))
     seconds = float(os.environ.get("SOAK_SECONDS") or 1e9)
-    jobs = int(os.environ.get("SOAK_JOBS") or 2)
+    jobs = int(os.environ.get("SOAK_JOBS") or len(os.sched_getaffinity(0)) + 1)
     scenes = list(iter_scenes(seed, count))[:count]
     random.Random(seed).shuffle(scenes)
     print(f"seed {seed}: {len(scenes)} scenes in {jobs} processes", flush=True)
@@ -80,9 +81,10 @@ def main(arguments: list[str]) -> int:
         print(f"  {fault:18} {len(times):5} scenes, {sum(times) / len(times):.2f} s each")
     shown = ", ".join(f"{number} {outcome}" for outcome, number in outcomes.most_common())
     print(f"{len(played)} of {len(scenes)} scenes in {took_s:.0f} s with seed {seed}: {shown}")
-    if "--table" in arguments:
-        (ROOT / "docs" / "reliability.md").write_text(reliability_page(played, seed), encoding="utf-8")
-        print("docs/reliability.md written")
+    if table:
+        page = Path(os.environ.get("SOAK_PAGE") or ROOT / "docs" / "reliability.md")
+        page.write_text(reliability_page(played, seed), encoding="utf-8")
+        print(f"{page.name} written")
     lost = [one for one in played if one.outcome == LOST]
     for one in lost:
         print(f"LOST {one.scene}: {one.problem}")

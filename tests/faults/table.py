@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from tests.faults.play import AT_ONCE, LOST, RETRIED, SECOND, Played
-from tests.faults.scenes import PLACES
+from tests.faults.scenes import PLACES, iter_strikes
 
 _FAULTS = {
     "client-kill": "the client is killed (SIGKILL)",
@@ -49,7 +49,7 @@ _MOMENTS = {
 _TEXT = """# Reliability
 
 Written by `make soak-table` (`scripts/soak.py --table`), seed {seed}: {scenes} pushes, each struck by one or
-two faults. **Lost: {lost}.** {landed}
+two faults; {pairs} of the {all_pairs} pairs of a fault and a moment of a step. **Lost: {lost}.** {landed}
 
 Each scene pushes a history that no hub has seen by way of proxies (client to hub, client to store, hub to
 store) which strike at one step. Whatever was killed is then brought back and `muse push` runs again. After
@@ -68,6 +68,11 @@ A scene ends "at once" when the client did not notice, "after a retry" when it r
 retry, so that this is seen, too).
 
 Steps: {steps}.
+
+Tests of their own play what is no moment of a step: the disk of the store and that of the database really
+full (`tests/faults/test_full_disks.py`), a statement in the middle of 10,000 commits that the database ends,
+an upload address that is too old (`test_timeouts.py`), a whole client whose clock is an hour off
+(`test_clocks.py`), and two to sixteen who push at the same time (`test_races.py`).
 
 `MUSE_TEST_FAULT_SCENE='servers/packs/reset@put.request/417' pytest tests/faults/test_scenes.py` plays one
 scene again.
@@ -98,6 +103,15 @@ def reliability_page(scenes: Sequence[Played], seed: int) -> str:
             f"| {_FAULTS[fault]} | {step} | {_MOMENTS[moment]} | {count.total()} | {count[AT_ONCE]} "
             f"| {count[RETRIED]} | {count[SECOND]} | {count[LOST]} |"
         )
+    every = {(one.fault, one.step.partition(".")[0], one.moment) for one in iter_strikes()}
     described = "; ".join(f"`{name}` {what}" for name, what in _STEPS.items())
-    text = _TEXT.format(seed=seed, scenes=len(played), lost=outcomes[LOST], landed=landed, steps=described)
+    text = _TEXT.format(
+        seed=seed,
+        scenes=len(played),
+        pairs=len(every & counts.keys()),
+        all_pairs=len(every),
+        lost=outcomes[LOST],
+        landed=landed,
+        steps=described,
+    )
     return text + "\n".join(rows) + "\n"
