@@ -50,9 +50,14 @@ class FactGroup(NamedTuple):
     facts: list[Fact]
 
 
-class Uploads(NamedTuple):
+class Beside(NamedTuple):
+    """Work for a push that overlapped with its uploads, with a waterfall of its own."""
+
+    anchor: str
+    title: str
     text: str
     waterfall: Waterfall | None
+    whole: str
 
 
 class PushLine(NamedTuple):
@@ -87,7 +92,7 @@ class PushPage(NamedTuple):
     tiles: list[Fact]
     waterfall: Waterfall | None
     figures: list[FactGroup]
-    uploads: Uploads | None
+    beside: list[Beside]
     receipt_text: str
 
 
@@ -126,7 +131,7 @@ def view_push(push: PushRow, addresses: RepositoryAddresses, receipt: Mapping[st
         _tiles(push, timeline),
         waterfall,
         _figures(timeline),
-        _uploads(timeline.get("uploads")),
+        [*_uploads(timeline.get("uploads")), *_parts(timeline.get("parts"))],
         json.dumps(receipt, indent=2, ensure_ascii=False),
     )
 
@@ -212,19 +217,37 @@ def _figures(timeline: Mapping[str, Any]) -> list[FactGroup]:
     return [FactGroup("Database", database), FactGroup("Object store", store)]
 
 
-def _uploads(uploads: Mapping[str, Any] | None) -> Uploads | None:
+def _uploads(uploads: Mapping[str, Any] | None) -> list[Beside]:
     if not uploads:
-        return None
+        return []
     packs = format_count(int(uploads.get("packs") or 0), "pack")
     objects = format_count(int(uploads.get("objects") or 0), "object")
     size = format_size(int(uploads.get("bytes") or 0))
-    seconds = float(uploads.get("s") or 0.0)
     text = (
         f"{packs} with {objects}, {size}, went straight to the store. The hub read back and verified them in "
-        f"{format_duration(seconds)} of work, which overlapped with the uploads; the longest transaction "
-        f"took {_seconds(uploads, 'longest_transaction_s')}."
+        f"{_work(uploads)}"
     )
-    return Uploads(text, _waterfall(uploads.get("phases"), seconds))
+    waterfall = _waterfall(uploads.get("phases"), uploads.get("s"))
+    return [Beside("uploads", "Direct uploads", text, waterfall, "all confirmations")]
+
+
+def _parts(parts: Mapping[str, Any] | None) -> list[Beside]:
+    if not parts:
+        return []
+    streams = format_count(int(parts.get("streams") or 0), "stream")
+    commits = format_count(int(parts.get("commits") or 0), "commit")
+    trees = format_count(int(parts.get("trees") or 0), "tree")
+    text = (
+        f"{streams} brought {commits} and {trees} before the last one. The hub checked them in {_work(parts)}"
+    )
+    return [Beside("parts", "In parts", text, _waterfall(parts.get("phases"), parts.get("s")), "all parts")]
+
+
+def _work(sums: Mapping[str, Any]) -> str:
+    return (
+        f"{format_duration(float(sums.get('s') or 0.0))} of work, which overlapped with the uploads; the "
+        f"longest transaction took {_seconds(sums, 'longest_transaction_s')}."
+    )
 
 
 def _waterfall(phases: Sequence[Mapping[str, Any]] | None, whole_s: Any) -> Waterfall | None:

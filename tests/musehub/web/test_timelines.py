@@ -36,6 +36,22 @@ def test_a_push_whose_client_went_away_is_not_called_landed() -> None:
     assert line.object_count == 6
 
 
+def test_uploads_and_parts_have_a_waterfall_of_their_own() -> None:
+    phases = [{"name": "decode", "s": 0.5}, {"name": "record", "s": 0.25}]
+    sums = {"bytes": 5, "s": 0.75, "phases": phases, "longest_transaction_s": 0.2}
+    timeline = {
+        "uploads": {"packs": 2, "objects": 900} | sums,
+        "parts": {"streams": 1, "commits": 3, "trees": 40} | sums,
+    }
+    beside = view_push(push_row(DONE, {"updates": []}, timeline), ADDRESSES, {}).beside
+    assert [work.anchor for work in beside] == ["uploads", "parts"]
+    assert all(work.waterfall is not None for work in beside)
+    assert "2 packs with 900 objects" in beside[0].text
+    assert "1 stream brought 3 commits and 40 trees" in beside[1].text
+    none = {"uploads": None, "parts": None}
+    assert view_push(push_row(DONE, {"updates": []}, none), ADDRESSES, {}).beside == []
+
+
 def test_moves_tell_creation_deletion_and_force_apart() -> None:
     one, two = "1" * 64, "2" * 64
     updates = [
