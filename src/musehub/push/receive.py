@@ -209,13 +209,13 @@ class _Receiving:
 
     async def _finish_part(self, intake: Intake, begun: bool) -> dict[str, Any]:
         """Add this part's figures to those of its push, in the database: another hub may get the next one."""
+
+        def add_part() -> dict[str, Any]:
+            self._parts.add(intake.sha256, self._counts, self._timeline, self._meter, self._store_meter)
+            return {"uploads": self._uploads.found(), "parts": self._parts.found()}
+
         if begun:
-            await self._note(
-                {"state": RECEIVING, "finished_at": None, "result": None},
-                lambda parts: parts.add(
-                    intake.sha256, self._counts, self._timeline, self._meter, self._store_meter
-                ),
-            )
+            await self._note({"state": RECEIVING, "finished_at": None, "result": None}, add_part)
         return PartResult(
             self._header.push_id, self._repository.full_name, self._standing.created, dict(self._counts)
         ).to_json()
@@ -298,9 +298,9 @@ class _Receiving:
         """Let the receipt say why. A stream that recorded nothing leaves no trace."""
         known = error if isinstance(error, MuseError) else InternalError("internal", "the hub failed")
         values = {"state": FAILED, "finished_at": self._service.clock(), "result": known.to_json()}
-        await self._note(values, lambda _parts: None)
+        await self._note(values, lambda: self._timeline_json(None))
 
-    async def _note(self, values: Mapping[str, Any], add: Callable[[Parts], None]) -> None:
+    async def _note(self, values: Mapping[str, Any], make_timeline: Callable[[], dict[str, Any]]) -> None:
         """Say how far a push is that has not landed; packs of it may be noted at the same time."""
         repository_id, push_id = self._repository.id, self._header.push_id
         try:
@@ -309,8 +309,6 @@ class _Receiving:
                 if push is None or push.state == DONE:
                     return
                 self._uploads, self._parts = Uploads.of(push.timeline), Parts.of(push.timeline)
-                add(self._parts)
-                values = {**values, "timeline": self._timeline_json(None)}
-                await finish_push(conn, repository_id, push_id, values)
+                await finish_push(conn, repository_id, push_id, {**values, "timeline": make_timeline()})
         except MuseError as error:  # what was recorded is; only its figures are lost
             logger.warning("the figures of push %s were not kept: %s", push_id.hex(), error)
