@@ -75,8 +75,10 @@ def pytest_configure(config: pytest.Config) -> None:
     time.tzset()
 
 
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """One more than there are processors: much of a test run is waiting for servers."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None  # what pytest-xdist itself makes of it
     return len(os.sched_getaffinity(0)) + 1
 
 
