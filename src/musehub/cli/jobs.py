@@ -54,7 +54,7 @@ def _list(args: argparse.Namespace) -> None:
         return
     for job in jobs:
         state = job.outcome or ("running" if job.worker else "waiting")
-        where = f"repository {job.repository_id}" if job.repository_id is not None else ""
+        where = f"repository {job.repository_id}" if job.repository_id is not None else "the whole hub"
         print(f"{job.id:>8} {job.kind:<14} {state:<10} {job.attempts:>3}x  {where}")
         if job.last_error:
             print(f"         {job.last_error}")

@@ -83,3 +83,10 @@ def test_retrying_and_discarding(hub: RunningHub) -> None:
     assert run(hub, "jobs", "discard", second)["job"]["outcome"] == "discarded"
     assert second not in {str(job["id"]) for job in run(hub, "jobs", "list", "--state", "dead")["jobs"]}
     assert run(hub, "jobs", "discard", "999999")["error"]["code"] == "job-not-found"
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+def test_a_job_of_the_whole_hub_is_listed_as_that(hub: RunningHub) -> None:
+    Jobs(hub).execute("INSERT INTO outbox (kind, payload, created_at, run_after) VALUES ('gc', '{}', 1, 1)")
+    done = subprocess.run(start(hub, "jobs", "list"), capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "gc", "waiting", "0x", "the", "whole", "hub"]
