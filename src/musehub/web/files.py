@@ -37,17 +37,9 @@ async def show_overview(
         return await page_response(visit, "overview.html", empty)
     revision, _path = await browser.resolve(f"heads/{repository.default_rev}")
     revision = revision._replace(text=repository.default_rev)
-    view, entries = await view_folder(browser, repository, revision, "", revision.commit.tree_id, 1)
-    readme = await load_readme(
-        browser, entries, repository.addresses, revision.text, "", settings.web_text_max_bytes
+    context = await _show_folder(
+        browser, repository, revision, "", revision.commit.tree_id, 1, settings.web_text_max_bytes
     )
-    context = {
-        "repository": repository,
-        "tab": "files",
-        "view": view,
-        "menu": make_menu(repository, "tree", revision.text, revision.ref),
-        "readme": readme,
-    }
     return await page_response(visit, "overview.html", context)
 
 
@@ -70,20 +62,9 @@ async def show_tree(
         if entry.kind != DIRECTORY:
             return _redirect(repository.addresses.blob(revision.text, path))
         tree_id = entry.id
-    number = page_number(request)
-    view, entries = await view_folder(browser, repository, revision, path, tree_id, number)
-    readme = None
-    if number == 1:
-        readme = await load_readme(
-            browser, entries, repository.addresses, revision.text, path, settings.web_text_max_bytes
-        )
-    context = {
-        "repository": repository,
-        "tab": "files",
-        "view": view,
-        "menu": make_menu(repository, "tree", revision.text, revision.ref, path),
-        "readme": readme,
-    }
+    context = await _show_folder(
+        browser, repository, revision, path, tree_id, page_number(request), settings.web_text_max_bytes
+    )
     return await page_response(visit, "tree.html", context)
 
 
@@ -112,6 +93,29 @@ async def show_blob(
         "menu": make_menu(repository, "blob", revision.text, revision.ref, path),
     }
     return await page_response(visit, "blob.html", context)
+
+
+async def _show_folder(
+    browser: Browser,
+    repository: RepositoryView,
+    revision: Revision,
+    path: str,
+    tree_id: bytes,
+    number: int,
+    max_bytes: int,
+) -> dict[str, Any]:
+    """What the page of a folder shows: its entries, and on the first page its readme."""
+    view, entries = await view_folder(browser, repository, revision, path, tree_id, number)
+    readme = None
+    if number == 1:
+        readme = await load_readme(browser, entries, repository.addresses, revision.text, path, max_bytes)
+    return {
+        "repository": repository,
+        "tab": "files",
+        "view": view,
+        "menu": make_menu(repository, "tree", revision.text, revision.ref, path),
+        "readme": readme,
+    }
 
 
 async def get_entry(browser: Browser, revision: Revision, path: str) -> Entry:
