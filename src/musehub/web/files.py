@@ -20,6 +20,7 @@ from musehub.web.home import page_number
 from musehub.web.labels import make_menu
 from musehub.web.listing import load_readme
 from musehub.web.page import AnyRequest, page_response
+from musehub.web.views import RepositoryView
 
 
 @get("/{owner:str}/{name:str}")
