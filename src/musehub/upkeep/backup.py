@@ -11,6 +11,7 @@ immutable: what lies in DIR already is not copied again. `backup.json` is writte
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +21,8 @@ import muse
 from muse.errors import Conflict, CorruptStore, Environment, UsageError
 from musehub.db import migrate
 from musehub.db.engine import Database
-from musehub.db.instants import Clock
+from musehub.db.instants import Clock, utc_now
+from musehub.db.schedule import hold_off
 from musehub.db.tables import metadata, packs, users
 from musehub.storage.port import Store, pack_key
 from musehub.upkeep.backup_folder import (
@@ -32,7 +34,11 @@ from musehub.upkeep.backup_folder import (
     read_manifest,
     write_manifest,
 )
+from musehub.upkeep.gc import JOB
 from musehub.upkeep.table_files import TableFile, check_table, read_table, set_sequence, write_table
+
+COLLECT_NOTHING = timedelta(days=7)
+"""So long a restored hub does not clean up by itself."""
 
 
 class BackupReport(NamedTuple):
@@ -122,8 +128,12 @@ async def restore(
     *,
     database_only: bool = False,
     report: Report = _silent,
+    clock: Clock = utc_now,
 ) -> RestoreReport:
     """Put a backup into an empty hub: database first, then packs; every hash is checked.
+
+    For `COLLECT_NOTHING` the hub does not clean up by itself: what the store has of pushes that the backup
+    does not know is taken as it is when they come again.
 
     Raises `already-exists` unless the database is empty, `corrupt-segment` for a damaged backup,
     `bad-setting` for one of another version. A restore that died is begun again with an empty database.
@@ -152,6 +162,8 @@ async def restore(
             await conn.execute(table.delete())
             await read_table(conn, table, source)
             await set_sequence(conn, table)
+        now = clock()
+        await hold_off(conn, JOB, now, now + COLLECT_NOTHING, "the hub was restored from a backup")
     async with database.read("list packs") as conn:
         rows = await conn.execute(sa.select(packs.c.repository_id, packs.c.digest))
         wanted = [(row[0], row[1]) for row in rows]

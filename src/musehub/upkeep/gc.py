@@ -25,6 +25,8 @@ from musehub.storage.port import Store, StoredObject, pack_key, parse_pack_key
 from musehub.upkeep.collect import Collected, Collector
 from musehub.upkeep.lease import leased
 
+JOB = "gc"
+"""The kind of the jobs that do it without being asked."""
 KEYS_AT_ONCE = 500
 LEASE_S = 600.0
 DELETE_TIMEOUT_S = 120.0

@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,12 @@ from tests.musehub.upkeep.conftest import Upkeep
 from muse.errors import Conflict, CorruptStore
 from muse.objects.ids import Kind
 from musehub.app.compose import open_hub_store
-from musehub.db.engine import open_database
+from musehub.db.engine import Database, open_database
 from musehub.db.instants import utc_now
+from musehub.jobs.schedule import run_schedule
+from musehub.jobs.work import Parts
 from musehub.settings import Settings
+from musehub.storage.port import Store
 from musehub.upkeep.backup import BackupReport, RestoreReport, back_up, restore
 
 
@@ -121,6 +125,32 @@ async def test_without_packs_a_push_brings_them(
     assert len(restored.missing_packs) == 1
     there = start_elsewhere()
     assert [problem.what for problem in there.fsck()] == ["pack-missing"]
+
+
+async def test_a_restored_hub_collects_nothing_by_itself_for_a_week(
+    upkeep: Upkeep, elsewhere: Settings, tmp_path: Path
+) -> None:
+    upkeep.hub.user("ada")
+
+    async def schedule(database: Database, store: Store, days: int) -> int:
+        """How many clean-ups wait after a look at that time."""
+        parts = Parts(database, store, elsewhere, lambda: utc_now() + timedelta(days=days))
+        await run_schedule(parts)
+        async with database.read("test") as conn:
+            query = "SELECT COUNT(*) FROM outbox WHERE kind = 'gc' AND done_at IS NULL"
+            return int((await conn.exec_driver_sql(query)).scalar_one())
+
+    # One that waits while the backup is made does not run in the restored hub, either.
+    assert upkeep.call(schedule(upkeep.database, upkeep.store, 2)) == 1
+    make_backup(upkeep, tmp_path / "backup")
+    await restore_elsewhere(elsewhere, tmp_path / "backup")
+    database = open_database(elsewhere)
+    store = open_hub_store(elsewhere, database)
+    try:
+        assert [await schedule(database, store, days) for days in (0, 2, 6, 9)] == [0, 0, 0, 1]
+    finally:
+        await store.close()
+        await database.close()
 
 
 async def test_damaged_backups_and_full_hubs_are_refused(

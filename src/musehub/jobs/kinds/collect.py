@@ -6,11 +6,11 @@ import logging
 
 from musehub.jobs.work import Payload, Work
 from musehub.upkeep.collect import Collected
-from musehub.upkeep.gc import collect_garbage
+from musehub.upkeep.gc import JOB, collect_garbage
 
 logger = logging.getLogger("musehub.jobs")
 
-NAME = "gc"
+NAME = JOB
 
 
 async def run(work: Work, _payload: Payload) -> None:
