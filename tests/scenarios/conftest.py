@@ -25,7 +25,7 @@ def hub_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess
         pack_max_bytes=200_000,
     )
     yield hub
-    hub.stop()
+    hub.kill()  # asked to stop, it would wait for pushes that a fault left hanging
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def own_hub(tmp_path: Path) -> Iterator[HubProcess]:
         tmp_path / "own-hub", stream_max_objects=20, stream_max_size_bytes=200_000, pack_max_bytes=200_000
     )
     yield hub
-    hub.stop()
+    hub.kill()
 
 
 @pytest.fixture
