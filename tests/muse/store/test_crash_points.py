@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -22,7 +23,7 @@ _DYING = """
 import os, signal, sqlite3, sys
 from pathlib import Path
 
-left = int(sys.argv[2])
+left = 0
 
 def step():
     global left
@@ -56,39 +57,55 @@ from muse.store.rebuild import rebuild
 from muse.store.repository import Repository
 from tests.muse.store.scenes import commit
 
-path = Path(sys.argv[1])
+def work(path):
+    CODE
+
+# Every run is a process of its own; what they import is imported once.
+for line in sys.stdin:
+    steps, _, path = line.rstrip("\\n").partition(" ")
+    child = os.fork()
+    if not child:
+        left = int(steps)
+        work(Path(path))
+        sys.stdout.flush()
+        os._exit(0)
+    print("ended", os.waitpid(child, 0)[1], flush=True)
 """
 
-_COMMIT = """
-with Repository.open(path) as repository:
-    print(commit(repository, {"new": b"file", "old": b"line\\n" * 500}, "new").hex(), flush=True)
-"""
-_GC = """
-with Repository.open(path) as repository:
-    gc(repository, grace_days=0)
-"""
+_COMMIT = """with Repository.open(path) as repository:
+        print(commit(repository, {"new": b"file", "old": b"line\\n" * 500}, "new").hex(), flush=True)"""
+_GC = "with Repository.open(path) as repository: gc(repository, grace_days=0)"
 _REBUILD = "rebuild(path)"
 _INIT = "Repository.init(path / 'inner').close()"
 
 
 def _die_at_every_step(code: str, original: Path, check: Callable[[Path, str], None], root: Path) -> int:
     """Run `code` on copies of `original`, killed before its first step, its second, … until it survives."""
-    step = 0
-    while True:
-        step += 1
-        copy = original.with_name(f"{original.name}-{step}")
-        shutil.copytree(original, copy)
-        result = subprocess.run(
-            [sys.executable, "-c", _DYING + code, str(copy), str(step)],
-            env={**os.environ, "PYTHONPATH": str(root)},
-            stdout=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-        check(copy, result.stdout.strip())
-        if result.returncode == 0:
-            return step
-        assert result.returncode == -signal.SIGKILL
+    with subprocess.Popen(
+        [sys.executable, "-c", _DYING.replace("CODE", code)],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for step in itertools.count(1):
+            copy = original.with_name(f"{original.name}-{step}")
+            shutil.copytree(original, copy)
+            process.stdin.write(f"{step} {copy}\n")
+            process.stdin.flush()
+            reported = ""
+            while not (line := process.stdout.readline()).startswith("ended "):
+                assert line, "the program ended before its child"
+                reported += line
+            status = os.waitstatus_to_exitcode(int(line.removeprefix("ended ")))
+            check(copy, reported.strip())
+            if status == 0:
+                process.stdin.close()
+                return step
+            assert status == -signal.SIGKILL
+    raise AssertionError
 
 
 @pytest.fixture
