@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-import pytest
-
 from muse.errors import MuseError
 from muse.history.edit import edit_tree
 from muse.objects.commit import Commit, Person, Tag, encode_commit, encode_tag
@@ -79,4 +77,4 @@ def refused(code: str) -> Iterator[Refusal]:
         if error.code != code:
             raise
     else:
-        pytest.fail(f"nothing was refused with {code}")
+        raise AssertionError(f"nothing was refused with {code}")
