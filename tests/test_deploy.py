@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from tests.deployment import BINARIES, is_ready, read_compose, read_unit, read_variables, started
 from tests.musehub.postgresql import PostgreSQL
-from tests.musehub.seaweedfs import _remove_sockets, free_ports
+from tests.musehub.seaweedfs import remove_sockets, free_ports
 
 from musehub.cli.context import read_settings
 from musehub.cli.main import build_parser
@@ -146,7 +146,7 @@ def test_the_services_start(deploy: Path, tmp_path: Path, postgresql: PostgreSQL
     finally:
         process.kill()
         process.wait()
-        _remove_sockets([s3, master, volume, filer])
+        remove_sockets([s3, master, volume, filer])
 
 
 def run(command: list[str], environment: Mapping[str, str]) -> int:

@@ -98,13 +98,13 @@ def _end(folder: Path) -> None:
         if Path(process.cwd()) == folder:  # the number may be another process's by now
             process.kill()
             psutil.wait_procs([process], timeout=10)
-            _remove_sockets(running["ports"])
+            remove_sockets(running["ports"])
     except (OSError, ValueError, KeyError, psutil.Error):
         pass
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _remove_sockets(ports: list[int]) -> None:
+def remove_sockets(ports: list[int]) -> None:
     """The server makes them for each of its ports, always there, and leaves them when it is killed."""
     for port in ports:
         for number in (port, port + 10_000):
@@ -233,7 +233,7 @@ class SeaweedFS:
             self._process.kill()
             self._process.wait()
             self._process = None
-            _remove_sockets(self.ports)
+            remove_sockets(self.ports)
 
     def create_bucket(self) -> str:
         """Make an empty place; returns the address of a store in it, as `--store` takes it.
