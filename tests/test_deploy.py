@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from tests.deployment import BINARIES, is_ready, read_compose, read_unit, read_variables, started
 from tests.musehub.postgresql import PostgreSQL
-from tests.musehub.seaweedfs import remove_sockets, free_ports
+from tests.musehub.seaweedfs import free_ports, remove_sockets
 
 from musehub.cli.context import read_settings
 from musehub.cli.main import build_parser
