@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Iterator
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.memory_objects import Memory
 
@@ -123,6 +123,7 @@ def test_a_whole_history_is_read_in_few_sets_and_paused_in_few_places() -> None:
 
 
 @given(st.integers(0, 2**32), st.integers(1, 7))
+@example(12, 3)  # a tree at hand contains the one that it resembles
 def test_versions_at_hand_change_what_is_read_and_not_what_is_found(seed: int, size: int) -> None:
     memory, commits = random_history(seed, size, unique=False)
     rng = random.Random(seed)

@@ -163,11 +163,10 @@ class _Search:
         while wave:
             below: set[bytes] = set()
             for tree_id, data, base, base_data in self._load_many(Kind.TREE, wave):
-                known = ahead.get(base) if base is not None else None
-                if base_data is not None and (known is not None or base in self._trees):
-                    # All that the base names is known here, or about to be.
-                    new = self._read_names(*read_changed_ids(data, base_data))
-                    trees = [*known, *new] if known else new
+                if base_data is not None and (base in self._trees or (base in ahead and not ahead[base])):
+                    # All that the base names was found. Trees that it names and that were not visited
+                    # yet would have to be visited before this one, and might contain it.
+                    trees = self._read_names(*read_changed_ids(data, base_data))
                 else:
                     trees = self._read_names(*read_ids(data))
                 ahead[tree_id] = trees
