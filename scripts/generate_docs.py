@@ -53,7 +53,8 @@ each pack back, hashing, recording – happens in other requests, several at onc
 upload. It is therefore a timeline of its own, `uploads`, whose phases add up to `uploads.s`, and no part of
 `total_s`: adding the two would count the same seconds twice. `longest_transaction_s`, statements and store
 calls are kept for both. Streams that carried objects before the last one, while packs were still uploaded,
-are summed up in the same way as `parts`. Each of them is a push of outcome `part` in the metrics and in the log.
+are summed up in the same way as `parts`. Each of them is a push of outcome `part` in the metrics and in the
+log.
 
 ## Logs
 
