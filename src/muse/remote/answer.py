@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from muse.errors import RemoteFailure
 
-if TYPE_CHECKING:
-    from muse.remote.http import Connection
-
 RECEIVE_BYTES = 256 << 10
+
+
+class Incoming(Protocol):
+    """What an answer needs of the connection that it arrives on."""
+
+    def read_line(self) -> bytes: ...
+    def read_piece(self, max_bytes: int, may_end: bool = False) -> bytes: ...
+    def finish(self, keep_alive: bool) -> None: ...
+    def close(self) -> None: ...
 
 
 class Answer:
@@ -19,7 +25,7 @@ class Answer:
     Read to its end the connection can be used again; otherwise call `close`.
     """
 
-    def __init__(self, connection: Connection, status: int, headers: dict[str, str], has_body: bool) -> None:
+    def __init__(self, connection: Incoming, status: int, headers: dict[str, str], has_body: bool) -> None:
         self.status = status
         self.headers = headers
         self._connection = connection

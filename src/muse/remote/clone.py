@@ -82,7 +82,7 @@ def _find_begun(url: RepositoryUrl, directory: Path, user_config: Path | None) -
     if not (directory / FOLDER / FILE).exists():
         return None
     repository = Repository.open(directory, user_config)
-    mark = find_unfinished(repository)
+    mark = find_unfinished(repository.muse_dir)
     if mark is not None and mark.clone == str(url):
         return repository
     repository.close()
@@ -151,7 +151,7 @@ def _clone(
             target = repository.refs.head().target
             assert target is not None
             checkout(repository, None, None, repository.graph(target).tree, progress=progress)
-        clear_unfinished(repository)
+        clear_unfinished(repository.muse_dir)
     except BaseException:
         repository.close()
         raise

@@ -93,7 +93,7 @@ def _parse_spec(repository: Repository, spec: str, force: bool) -> Wish:
     if destination:
         name = _full_name(destination, TAGS if name.startswith(TAGS) else HEADS)
     if name.startswith(HEADS) and target.kind is not Kind.COMMIT:
-        target = Ref(repository.refs.resolve_revision(source), Kind.COMMIT)
+        target = _resolve_commit(repository, source)
     return Wish(name, target, force)
 
 
@@ -113,7 +113,13 @@ def _find_source(repository: Repository, source: str, destination: str) -> tuple
             f'there is no branch or tag "{source}"',
             hint="`muse branch` and `muse tag` list them",
         )
-    return HEADS, Ref(repository.refs.resolve_revision(source), Kind.COMMIT)
+    return HEADS, _resolve_commit(repository, source)
+
+
+def _resolve_commit(repository: Repository, revision: str) -> Ref:
+    from muse.store.revisions import resolve_revision  # most pushes name branches, if anything
+
+    return Ref(resolve_revision(repository, revision), Kind.COMMIT)
 
 
 def _candidates(name: str) -> Iterable[str]:

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Callable
 from queue import Queue
 from threading import Thread
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO, Protocol
 
 from muse.errors import MuseError
 from muse.objects.chunks import CHUNKED_FROM_BYTES, Chunk, build_chunk_list, cut_stream, decode_chunks
 from muse.objects.ids import Kind
 from muse.objects.tree import CHUNKED_FILE, FILE
 
-if TYPE_CHECKING:
-    from muse.store.transaction import Transaction
-
 QUEUED_PIECES = 4
 """The cutter asks for about 1 MiB at a time."""
+
+
+class Objects(Protocol):
+    """Where content goes: what a `Transaction` offers of it."""
+
+    load: Callable[[Kind, bytes], bytes]
+    has: Callable[[Kind, bytes], bool]
+
+    def put(self, kind: Kind, data: bytes | memoryview, base: bytes | None = None) -> bytes: ...
 
 
 class _HashedStream(io.RawIOBase):
@@ -63,22 +70,22 @@ class _HashedStream(io.RawIOBase):
 
 
 def store_stream(
-    transaction: Transaction, stream: BinaryIO, size_hint: int, base: bytes | None
+    objects: Objects, stream: BinaryIO, size_hint: int, base: bytes | None
 ) -> tuple[str, bytes, int]:
     """Store what a stream holds; see `Transaction.put_stream`."""
     first = _read_up_to(stream, CHUNKED_FROM_BYTES, size_hint)
     if len(first) < CHUNKED_FROM_BYTES:
-        return FILE, transaction.put(Kind.BLOB, first, base), len(first)
+        return FILE, objects.put(Kind.BLOB, first, base), len(first)
     source = _HashedStream(first, stream)
     del first
     chunks = []
     try:
         for view in cut_stream(source):  # type: ignore[arg-type]
-            chunks.append(Chunk(len(view), transaction.put(Kind.BLOB, view)))
+            chunks.append(Chunk(len(view), objects.put(Kind.BLOB, view)))
     finally:
         file_id = source.finish()
-    bases = _PreviousNodes(transaction, base)
-    root = build_chunk_list(file_id, chunks, lambda kind, data: transaction.put(kind, data, bases.find(data)))
+    bases = _PreviousNodes(objects, base)
+    root = build_chunk_list(file_id, chunks, lambda kind, data: objects.put(kind, data, bases.find(data)))
     return CHUNKED_FILE, root, source.size_bytes
 
 
@@ -97,25 +104,25 @@ def _read_up_to(stream: BinaryIO, limit: int, size_hint: int) -> bytes:
 class _PreviousNodes:
     """Finds in the previous version of a chunk list the node that begins or ends with the same chunk."""
 
-    def __init__(self, transaction: Transaction, root: bytes | None) -> None:
+    def __init__(self, objects: Objects, root: bytes | None) -> None:
         self._nodes: dict[tuple[int, bytes], bytes] = {}
         self._root = root
         if root is not None:
             try:
-                self._add(transaction, root)
+                self._add(objects, root)
             except MuseError:
                 self._root = None  # the previous version was a blob, or is damaged: only a hint
 
-    def _add(self, transaction: Transaction, node_id: bytes) -> None:
-        if not transaction.has(Kind.CHUNKS, node_id):
+    def _add(self, objects: Objects, node_id: bytes) -> None:
+        if not objects.has(Kind.CHUNKS, node_id):
             self._root = None
             return
-        node = decode_chunks(transaction.load(Kind.CHUNKS, node_id))
+        node = decode_chunks(objects.load(Kind.CHUNKS, node_id))
         self._nodes[node.level, node.chunks[0].id] = node_id
         self._nodes.setdefault((node.level, node.chunks[-1].id), node_id)
         if node.level:
             for child in node.chunks:
-                self._add(transaction, child.id)
+                self._add(objects, child.id)
 
     def find(self, data: bytes) -> bytes | None:
         if self._root is None:

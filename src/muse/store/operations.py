@@ -7,10 +7,10 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from muse.errors import NotFound, UsageError
-from muse.store.refs import SYMBOLIC
+from muse.store.refs import SYMBOLIC, Refs
 
 if TYPE_CHECKING:
-    from muse.store.repository import Repository
+    from muse.store.database import Database
     from muse.store.transaction import Transaction
 
 
@@ -46,9 +46,9 @@ class Undone(NamedTuple):
 
 
 class OperationLog:
-    def __init__(self, repository: Repository) -> None:
-        self._repository = repository
-        self._database = repository.database
+    def __init__(self, database: Database, refs: Refs) -> None:
+        self._database = database
+        self._refs = refs
 
     def iter(self) -> Iterator[Operation]:
         """Yield operations, newest first; a few pages of the database at a time."""
@@ -114,7 +114,7 @@ class OperationLog:
         return row is not None and row[0] is None
 
     def _take_back(self, transaction: Transaction, operation: Operation) -> Undone:
-        head = self._repository.refs.head()
+        head = self._refs.head()
         ref, commit = head.ref, head.target
         moved: dict[str, bytes | None] = {}
         for change in _own_changes(operation):
@@ -124,7 +124,7 @@ class OperationLog:
             elif change.old_kind == SYMBOLIC:
                 assert change.old is not None
                 ref = change.old.decode()
-                found = self._repository.refs.get(ref)
+                found = self._refs.get(ref)
                 commit = found.target if found is not None else None
             else:
                 ref, commit = None, change.old

@@ -11,7 +11,6 @@ from muse.wire import refnames
 
 if TYPE_CHECKING:
     from muse.store.database import Database
-    from muse.store.repository import Repository
 
 SYMBOLIC = 0
 """Stands for a kind where HEAD names a branch instead of a commit."""
@@ -67,8 +66,7 @@ def check_remote_name(name: str) -> None:
 class Refs:
     """Reads refs as they are in the database; changes go through a transaction and show when it has ended."""
 
-    def __init__(self, repository: Repository, database: Database) -> None:
-        self._repository = repository
+    def __init__(self, database: Database) -> None:
         self._database = database
 
     def get(self, name: str) -> Ref | None:
@@ -100,9 +98,3 @@ class Refs:
                 "unknown-branch", f'there is no branch "{branch}"', hint="`muse branch` lists them"
             )
         return ref
-
-    def resolve_revision(self, text: str) -> bytes:
-        """Return the id of the commit that `text` means; see `muse.store.revisions`."""
-        from muse.store.revisions import resolve_revision
-
-        return resolve_revision(self._repository, text)

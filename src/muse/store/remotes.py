@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from muse.store.repository import Repository
+    from muse.store.database import Database
     from muse.store.transaction import Transaction
 
 OPEN_PUSH = "open-push"
@@ -17,9 +18,9 @@ class RemoteState:
     Never credentials: those are the user's, not the repository's.
     """
 
-    def __init__(self, repository: Repository) -> None:
-        self._repository = repository
-        self._database = repository.database
+    def __init__(self, database: Database, begin: Callable[[], Transaction]) -> None:
+        self._database = database
+        self._begin = begin
 
     def get(self, remote: str, key: str) -> str | None:
         row = self._database.find_row(
@@ -30,7 +31,7 @@ class RemoteState:
     def set(self, remote: str, key: str, value: str | None, transaction: Transaction | None = None) -> None:
         """Remember a text, or forget it with None; durable at once, or when the transaction commits."""
         if transaction is None:
-            with self._repository.transaction() as own:
+            with self._begin() as own:
                 self.set(remote, key, value, own)
         elif value is None:
             transaction.write_rows("DELETE FROM remote_state WHERE remote = ? AND key = ?", [(remote, key)])

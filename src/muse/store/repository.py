@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -54,13 +55,14 @@ class Repository:
         self.appender = Appender(database, self.segments_dir)
         self.objects = ObjectStore(database, self.segments_dir)
         self.graph: Callable[[bytes], Node] = self.objects.get_node
-        self.refs = Refs(self, database)
-        self.operations = OperationLog(self)
-        self.settings = Settings(self, UserSettings(user_config or user_config_path(os.environ)))
+        self.refs = Refs(database)
+        self.operations = OperationLog(database, self.refs)
+        user = UserSettings(user_config or user_config_path(os.environ))
+        self.settings = Settings(database, self.transaction, user)
         self.stat_cache = StatCache(database)
         self.git_map = GitMap(database)
-        self.remotes = RemoteState(self)
-        self._transaction: Transaction | None = None
+        self.remotes = RemoteState(database, self.transaction)
+        self._writing = False
 
     @classmethod
     def init(
@@ -135,17 +137,28 @@ class Repository:
         """
         from muse.store.transaction import Transaction  # with JSON, 4 ms that a reading command saves
 
-        if self._transaction is not None:
+        return Transaction(
+            self.database,
+            self.objects,
+            self.appender,
+            turn=self._turn_to_write(),
+            clock=self.clock,
+            operation=operation,
+        )
+
+    @contextmanager
+    def _turn_to_write(self) -> Iterator[None]:
+        """One transaction after the other, and none beside a clean-up."""
+        if self._writing:
             raise InternalError(
                 "internal", "a transaction was begun inside another one of the same repository"
             )
-        self._transaction = Transaction(self, operation)
-        return self._transaction
-
-    def end_transaction(self, transaction: Transaction) -> None:
-        """Called by the transaction itself when it is over."""
-        if self._transaction is transaction:
-            self._transaction = None
+        self.lock.acquire(False, self.busy_timeout_s)
+        self._writing = True
+        try:
+            yield
+        finally:
+            self._writing = False
             self.lock.release()
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from muse.errors import NotFound, UsageError
 from muse.store.failure import os_failure
 
 if TYPE_CHECKING:
-    from muse.store.repository import Repository
+    from muse.store.database import Database
     from muse.store.transaction import Transaction
 
 _TRUE = {"true", "yes", "on", "1"}
@@ -79,9 +79,9 @@ class UserSettings:
 class Settings:
     """Settings as they apply in one repository. Values are text; `get_bool` and `get_int` read them."""
 
-    def __init__(self, repository: Repository, user: UserSettings) -> None:
-        self._repository = repository
-        self._database = repository.database
+    def __init__(self, database: Database, begin: Callable[[], Transaction], user: UserSettings) -> None:
+        self._database = database
+        self._begin = begin
         self.user = user
 
     def get(self, key: str, default: str | None = None) -> str | None:
@@ -119,7 +119,7 @@ class Settings:
         """Set a value of this repository, or remove it with None; at once or with the transaction."""
         check_key(key)
         if transaction is None:
-            with self._repository.transaction() as own:
+            with self._begin() as own:
                 self.set(key, value, own)
         elif value is None:
             transaction.write_rows("DELETE FROM settings WHERE key = ?", [(key,)])

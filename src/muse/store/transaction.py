@@ -7,9 +7,10 @@ database names the records, moves the refs and writes the operation log; before 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import EllipsisType, TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 from muse.errors import CorruptStore, InvalidData, UsageError
 from muse.history.walk import Node
@@ -17,12 +18,12 @@ from muse.objects.commit import decode_commit
 from muse.objects.ids import ID_BYTES, Kind, format_id, hash_bytes
 from muse.packs.pack import PackedObject
 from muse.packs.record import HEADER, WORTH_A_PREFIX_BYTES, Encoding, Record, decode_object, encode_object
+from muse.store.appender import Appender
+from muse.store.database import Database
 from muse.store.locations import Location
+from muse.store.objects import ObjectStore
 from muse.store.refchanges import HEAD, RefChanges, RefValue, record_operation
 from muse.store.refs import SYMBOLIC, check_ref_name
-
-if TYPE_CHECKING:
-    from muse.store.repository import Repository
 
 MAX_DEPTH = 16
 """Bases below an object: reading one decodes at most so many, 0.5 ms for 8 KB each."""
@@ -38,17 +39,27 @@ _KINDS = {int(kind): kind for kind in Kind}
 class Transaction:
     """Collects objects and changes of refs, and commits them when its `with` block ends without an exception.
 
-    Made by `Repository.transaction`; one at a time per `Repository`, not for several threads. Objects put are
-    readable through `load` at once.
+    Made by `Repository.transaction`; one at a time per `Repository`, not for several threads: it holds `turn`
+    while it is open. Objects put are readable through `load` at once.
     """
 
-    def __init__(self, repository: Repository, operation: str | None) -> None:
-        self._repository = repository
-        self._objects = repository.objects
-        self._database = repository.database
-        self._appender = repository.appender
+    def __init__(
+        self,
+        database: Database,
+        objects: ObjectStore,
+        appender: Appender,
+        *,
+        turn: AbstractContextManager[None],
+        clock: Callable[[], float],
+        operation: str | None,
+    ) -> None:
+        self._database = database
+        self._objects = objects
+        self._appender = appender
+        self._turn = turn
+        self._clock = clock
         self._operation = operation
-        self.refs = RefChanges(repository.database, repository.objects)
+        self.refs = RefChanges(database, objects)
         self._rows: dict[str, list[Sequence[Any]]] = {}
         self._early_rows: dict[str, list[Sequence[Any]]] = {}
         self._durable = False
@@ -63,7 +74,7 @@ class Transaction:
         self.graph: Callable[[bytes], Node] = self._objects.get_node
 
     def __enter__(self) -> Transaction:
-        self._repository.lock.acquire(False, self._repository.busy_timeout_s)
+        self._turn.__enter__()
         self._pending, self._commits = self._objects.begin_overlay(self._appender.write_out)
         return self
 
@@ -78,7 +89,7 @@ class Transaction:
             else:
                 self._roll_back()
         finally:
-            self._repository.end_transaction(self)
+            self._turn.__exit__(None, None, None)
 
     # ---- objects
 
@@ -327,7 +338,7 @@ class Transaction:
         changes = self.refs.write()
         if changes and self._operation is not None:
             self.operation_id = record_operation(
-                self._database, self._repository.clock(), self._operation, self.undoes, changes
+                self._database, self._clock(), self._operation, self.undoes, changes
             )
 
     def _roll_back(self) -> None:

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from muse.errors import Conflict, CorruptStore
 from muse.store.failure import os_failure
-
-if TYPE_CHECKING:
-    from muse.store.repository import Repository
+from muse.store.segments import sync_folder
 
 FILE = "unfinished"
 
@@ -38,21 +36,20 @@ class Unfinished(NamedTuple):
             return "a restore was not finished: some files are restored, others are not"
         return "a checkout was not finished: some files are of one commit, others of another"
 
-    def hint(self, repository: Repository) -> str:
-        """Say which command finishes it."""
+    def hint(self, work_dir: Path, branch: str | None) -> str:
+        """Say which command finishes it in that work tree, when that branch is the current one."""
         if self.clone is not None:
-            return f"finish it: muse clone {self.clone} {repository.work_dir}"
+            return f"finish it: muse clone {self.clone} {work_dir}"
         if self.paths != ("",):
             return f"finish it: muse restore {' '.join(self.paths)}"
-        branch = repository.refs.head().branch
         return (
             "finish it: run the same command again"
             + (f", or go back with muse switch {branch}" if branch else ", or muse switch to a branch")
             + " (with -f if you edited files since)"
         )
 
-    def refusal(self, repository: Repository) -> Conflict:
-        return Conflict("checkout-unfinished", self.message, hint=self.hint(repository))
+    def refusal(self, work_dir: Path, branch: str | None) -> Conflict:
+        return Conflict("checkout-unfinished", self.message, hint=self.hint(work_dir, branch))
 
 
 def encode_unfinished(mark: Unfinished) -> bytes:
@@ -88,9 +85,9 @@ def _unhex(text: str | None) -> bytes | None:
     return bytes.fromhex(text) if text is not None else None
 
 
-def find_unfinished(repository: Repository) -> Unfinished | None:
+def find_unfinished(muse_dir: Path) -> Unfinished | None:
     """Return the mark, None where the work tree is whole; raises `corrupt-database`."""
-    path = repository.muse_dir / FILE
+    path = muse_dir / FILE
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -107,8 +104,6 @@ def find_unfinished(repository: Repository) -> Unfinished | None:
 
 def save_unfinished(muse_dir: Path, mark: Unfinished) -> None:
     """Set the mark; it is on disk when this returns."""
-    from muse.store.segments import sync_folder
-
     path = muse_dir / FILE
     building = muse_dir / f"{FILE}.{os.getpid()}.tmp"
     try:
@@ -122,6 +117,6 @@ def save_unfinished(muse_dir: Path, mark: Unfinished) -> None:
         raise os_failure(error, path) from error
 
 
-def clear_unfinished(repository: Repository) -> None:
+def clear_unfinished(muse_dir: Path) -> None:
     """Remove the mark. Not synced: after a power failure it asks for a checkout that finds nothing to do."""
-    (repository.muse_dir / FILE).unlink(missing_ok=True)
+    (muse_dir / FILE).unlink(missing_ok=True)

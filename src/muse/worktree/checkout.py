@@ -62,7 +62,7 @@ def checkout(
             return checkout(repository, own, old_tree, new_tree, force, progress)
     with work_tree_lock(repository, exclusive=True):
         changes: Iterable[Change] = diff_trees(repository.objects.load, old_tree, new_tree)
-        before = find_unfinished(repository)
+        before = find_unfinished(repository.muse_dir)
         mark = _next_mark(before, (old_tree,), new_tree, ("",))
         also_known: dict[str, list[Entry]] | None = None
         if before is not None:
@@ -70,7 +70,7 @@ def checkout(
         planner = Planner(repository, force=force, clear_directories=force, also_known=also_known)
         result = _carry_out(repository, transaction, planner, changes, new_tree, new_tree, progress, mark)
         if before is None or before.clone is None or new_tree is not None:
-            transaction.after_commit.append(lambda: clear_unfinished(repository))
+            transaction.after_commit.append(lambda: clear_unfinished(repository.muse_dir))
         return result
 
 
@@ -106,7 +106,7 @@ def restore(
             Change(path, tracked.get(path), wanted.get(path))
             for path in sorted(wanted.keys() | tracked.keys())
         ]
-        before = find_unfinished(repository)
+        before = find_unfinished(repository.muse_dir)
         finishes = before is None or all(map(Selection(paths).covers, before.paths))
         if before is not None:
             # What an interrupted checkout left, and neither side has, goes as well.
@@ -122,7 +122,7 @@ def restore(
             repository, transaction, planner, changes, source_tree, head, progress, None if whole else mark
         )
         if finishes and (before is None or before.clone is None or head is not None):
-            transaction.after_commit.append(lambda: clear_unfinished(repository))
+            transaction.after_commit.append(lambda: clear_unfinished(repository.muse_dir))
         return result
 
 

@@ -58,9 +58,9 @@ def snapshot(
     becomes visible if the transaction ends with the error.
     """
     with work_tree_lock(repository, exclusive=False):
-        unfinished = find_unfinished(repository)
+        unfinished = find_unfinished(repository.muse_dir)
         if unfinished is not None:
-            raise unfinished.refusal(repository)
+            raise unfinished.refusal(repository.work_dir, repository.refs.head().branch)
         selection = Selection(paths) if paths is not None else None
         state = scan(repository, progress, selection)
         if selection is not None:

@@ -177,6 +177,17 @@ def test_it_works_alone(repository: Repository, monkeypatch: pytest.MonkeyPatch)
         assert gc(repository, dry_run=True).dead_objects == 0
 
 
+def test_what_was_refused_because_of_a_clean_up_can_be_tried_again(repository: Repository) -> None:
+    repository.busy_timeout_s = 0.0
+    with Repository.open(repository.work_dir) as other:
+        other.lock.acquire(exclusive=True, timeout_s=0.0)
+        with refused("locked"), repository.transaction():
+            pass
+        other.lock.release()
+    with repository.transaction() as transaction:
+        transaction.put(Kind.BLOB, b"x")
+
+
 def test_a_damaged_repository_is_left_alone(abandoned: Repository) -> None:
     node = abandoned.graph(abandoned.refs.get_branch("main").target)
     abandoned.database.begin()

@@ -89,8 +89,8 @@ def test_a_missing_or_foreign_database_is_named_as_damage(
 
 
 def test_a_transaction_inside_a_transaction_is_a_defect(repository: Repository) -> None:
-    with repository.transaction(), pytest.raises(InternalError):
-        repository.transaction()
+    with repository.transaction(), pytest.raises(InternalError), repository.transaction():
+        pass
     with repository.transaction() as transaction:
         transaction.put(Kind.BLOB, b"still works")
 

@@ -55,7 +55,6 @@ def history(repository: Repository) -> History:
 )  # fmt: skip
 def test_revisions(history: History, text: str, means: str) -> None:
     assert resolve_revision(history.repository, text) == history.ids[means]
-    assert history.repository.refs.resolve_revision(text) == history.ids[means]
 
 
 def test_ids_and_their_prefixes(history: History) -> None:

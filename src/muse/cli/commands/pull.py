@@ -71,9 +71,9 @@ def _fast_forward(
 
     repository, output = context.repository, context.output
     if ours is not None and is_ancestor(repository.graph, theirs, ours):
-        unfinished = find_unfinished(repository)
+        unfinished = find_unfinished(repository.muse_dir)
         if unfinished is not None:
-            raise unfinished.refusal(repository)
+            raise unfinished.refusal(repository.work_dir, repository.refs.head().branch)
         ahead = "" if ours == theirs else f", and has more than {their_name}"
         output.say(f'"{branch}" is up to date{ahead}')
         return {"new": format_id(ours), "commits": 0, "up_to_date": True, "written": 0, "deleted": 0}

@@ -38,7 +38,8 @@ def run(context: Context, options: Namespace) -> None:
     repository, output = context.repository, context.output
     paths = [tree_path(context, path) for path in options.paths] or None
     head = repository.refs.head()
-    unfinished = find_unfinished(repository)
+    unfinished = find_unfinished(repository.muse_dir)
+    how_to_finish = unfinished.hint(repository.work_dir, head.branch) if unfinished is not None else None
     with context.progress() as progress:
         found = status(repository, paths, with_ignored=options.ignored, progress=progress)
     upstream = find_upstream(repository, head.branch) if head.branch is not None else None
@@ -53,7 +54,7 @@ def run(context: Context, options: Namespace) -> None:
                 "modified": [change._asdict() for change in found.modified],
                 "deleted": found.deleted,
                 "renamed": [{"old_path": old, "path": new} for old, new in found.renamed],
-                "unfinished": {"message": unfinished.message, "hint": unfinished.hint(repository)}
+                "unfinished": {"message": unfinished.message, "hint": how_to_finish}
                 if unfinished is not None
                 else None,
                 "problems": [
@@ -79,7 +80,7 @@ def run(context: Context, options: Namespace) -> None:
         for path in found.ignored:
             output.write(f"  {output.style('!', 'dim')}  {clean(path)}")
     if unfinished is not None:
-        output.warning(unfinished.message, unfinished.hint(repository))
+        output.warning(unfinished.message, how_to_finish)
     elif found.is_clean:
         output.write("nothing changed since the last commit" if head.target else "nothing to commit yet")
     for item in found.problems:

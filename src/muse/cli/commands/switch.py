@@ -56,7 +56,7 @@ def run(context: Context, options: Namespace) -> None:
         target = resolve(context, name)
     elif repository.refs.get(f"heads/{name}") is None and (follows := _find_remote_branch(repository, name)):
         created = True
-        target = repository.refs.resolve_revision(f"remotes/{follows}/heads/{name}")
+        target = resolve(context, f"remotes/{follows}/heads/{name}")
     elif head.branch == name:
         target = head.target
     else:
