@@ -30,26 +30,66 @@ _TREES = (DIRECTORY + PAGE).encode()
 
 
 class Step(NamedTuple):
-    """The first so many commits, metadata and blobs of a plan are closed: they name nothing after them."""
+    """The first so many commits, metadata and blobs are closed: they name nothing after them."""
 
     commits: int
     metadata: int
     blobs: int
 
 
-class NewObjects(NamedTuple):
-    """Objects in an order in which each may be checked against those before it.
+class NewObjects:
+    """Every object that `wants` reach and `haves` do not, each once, in an order in which each may be checked
+    against those before it.
 
     `metadata` are trees and chunk lists, children first; `commits` parents first. Blobs may come in any order
-    before them. `had` are objects of the `haves` that stood where a new one stands now: the other side may be
-    sent differences from these. `steps` are places where a sender may pause, the end not among them.
+    before them. `steps` are places where a sender may pause, the end not among them. `commits` are found at
+    once; the other lists grow with each `find_more`, at their ends, until it returns False.
+
+    Compares each commit with its parents, so the cost is what changed. An object that the `haves` hold
+    somewhere else than beside the change (a copy, a reverted edit) is listed again: harmless, and a set query
+    removes it where it matters. Memory: about 200 bytes per object listed.
     """
 
-    commits: list[bytes]
-    metadata: list[tuple[Kind, bytes]]
-    blobs: list[bytes]
-    had: set[tuple[Kind, bytes]]
-    steps: list[Step]
+    def __init__(
+        self,
+        load: Load,
+        graph: Graph,
+        wants: Iterable[bytes],
+        haves: Iterable[bytes] = (),
+        load_many: LoadMany | None = None,
+        step_objects: int = STEP_OBJECTS,
+    ) -> None:
+        haves = list(haves)
+        nodes = list(iter_commits(graph, wants, haves))
+        nodes.reverse()
+        search = _Search(
+            load, load_many or (lambda kind, ids: ((one, load(kind, one), None, None) for one in ids))
+        )
+        self.commits = [node.id for node in nodes]
+        self.metadata = search.metadata
+        self.blobs = search.blobs
+        self.steps: list[Step] = []
+        self._step_objects = step_objects
+        self._search = search
+        self._visits = _visit_changes(search, graph, nodes) if haves else _visit_all(search, nodes)
+
+    def find_more(self) -> bool:
+        """Visit some more commits; False if there were none."""
+        done = next(self._visits, None)
+        if done is None:
+            return False
+        at = Step(done, len(self.metadata), len(self.blobs))
+        last = self.steps[-1] if self.steps else Step(0, 0, 0)
+        large = at.commits + at.metadata >= last.commits + last.metadata + self._step_objects
+        if large and done < len(self.commits):
+            self.steps.append(at)
+        return True
+
+    def find_had(self) -> set[tuple[Kind, bytes]]:
+        """Return objects of the `haves` that stood where a new one stands now: the other side may be sent
+        differences from these.
+        """
+        return self._search.find_had()
 
 
 def find_new_objects(
@@ -60,43 +100,35 @@ def find_new_objects(
     load_many: LoadMany | None = None,
     step_objects: int = STEP_OBJECTS,
 ) -> NewObjects:
-    """Return every object that `wants` reach and `haves` do not, each once.
+    """Return all new objects at once."""
+    new = NewObjects(load, graph, wants, haves, load_many, step_objects)
+    while new.find_more():
+        pass
+    return new
 
-    Compares each commit with its parents, so the cost is what changed. An object that the `haves` hold
-    somewhere else than beside the change (a copy, a reverted edit) is listed again: harmless, and a set query
-    removes it where it matters. Memory: about 200 bytes per object listed.
+
+def _visit_changes(search: _Search, graph: Graph, nodes: Sequence[Node]) -> Iterator[int]:
+    """Compare commits with their parents, one by one; yields how many were visited."""
+    for number, node in enumerate(nodes, 1):
+        search.visit_directory(node.tree, [graph(one).tree for one in node.parents])
+        yield number
+
+
+def _visit_all(search: _Search, nodes: Sequence[Node]) -> Iterator[int]:
+    """Visit all trees, those of many commits at a time; yields how many commits were visited.
+
+    The first commit brings most, so the first window is of one.
     """
-    haves = list(haves)
-    nodes = list(iter_commits(graph, wants, haves))
-    nodes.reverse()
-    search = _Search(
-        load, load_many or (lambda kind, ids: ((one, load(kind, one), None, None) for one in ids))
-    )
-    steps: list[Step] = []
-    done = 0
-    for window in _iter_windows(nodes, search) if not haves else ([node] for node in nodes):
-        if not haves:
-            search.read_ahead([node.tree for node in window])
-        for node in window:
-            search.visit_directory(node.tree, [graph(one).tree for one in node.parents] if haves else [])
-        done += len(window)
-        at = Step(done, len(search.metadata), len(search.blobs))
-        last = steps[-1] if steps else Step(0, 0, 0)
-        if at.commits + at.metadata >= last.commits + last.metadata + step_objects:
-            steps.append(at)
-    if steps and steps[-1].commits == len(nodes):
-        steps.pop()
-    return NewObjects([node.id for node in nodes], search.metadata, search.blobs, search.find_had(), steps)
-
-
-def _iter_windows(nodes: Sequence[Node], search: _Search) -> Iterator[Sequence[Node]]:
-    """Cut commits into windows: the first brings most, so it begins with one."""
     width = 1
     start = 0
     while start < len(nodes):
         before = len(search.metadata) + len(search.blobs)
-        yield nodes[start : start + width]
-        start += width
+        window = nodes[start : start + width]
+        search.read_ahead([node.tree for node in window])
+        for node in window:
+            search.visit_directory(node.tree, [])
+        start += len(window)
+        yield start
         few = len(search.metadata) + len(search.blobs) - before < WINDOW_OBJECTS
         width = min(MAX_WINDOW, 2 * width) if few else max(1, width // 2)
 

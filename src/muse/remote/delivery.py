@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
 from muse.errors import NotFound
 from muse.objects.ids import Kind
 from muse.remote.metadata import MetadataInParts
-from muse.remote.plan import Plan, remove_recorded
+from muse.remote.plan import Plan, find_recorded, remove_recorded
 from muse.remote.progress import Progress, Stopwatch, silent
 from muse.remote.records import Outgoing, Piece
 from muse.remote.stream import Load, check_push_id, iter_push_frames, send_frames
@@ -80,7 +80,7 @@ class Delivery:
         return rest._replace(counts=counts, size_bytes=sum(len(piece.data) for piece in blobs), blobs=blobs)
 
     def _is_large(self, plan: Plan) -> bool:
-        return len(plan.blobs) >= self._limits.stream_max_objects
+        return plan.find_blobs(self._limits.stream_max_objects)
 
     def _remove_recorded(self, plan: Plan, *, only_blobs: bool) -> Plan:
         try:
@@ -89,6 +89,12 @@ class Delivery:
             if self._create is None:
                 raise
             return plan  # the repository is still to be made
+
+    def _find_recorded(self, blobs: Collection[bytes]) -> Iterable[bytes]:
+        try:
+            return find_recorded(self._hub, self._path, blobs)
+        except NotFound:  # the first pack makes the repository
+            return ()
 
     def _find_blobs(self, plan: Plan) -> list[Piece] | None:
         """Read the blobs of a small push; None when they are too many bytes for one request."""
@@ -105,7 +111,7 @@ class Delivery:
 
         confirmed = metadata.note_confirmed
         with Uploader(self._hub, self._path, push_id, self._create, self._progress, confirmed) as uploader:
-            for pack in iter_packs(self._objects, plan.had, plan.blobs, self._limits):
+            for pack in iter_packs(self._objects, plan, self._limits, self._find_recorded):
                 metadata.expect(pack)
                 uploader.submit(pack)
             done = uploader.finish()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from itertools import chain, islice
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from muse.errors import MuseError
@@ -38,8 +38,7 @@ class MetadataInParts:
         self._send = send
         self._outgoing = Outgoing(objects, plan.had)
         self._changed = threading.Condition()
-        self._steps = iter(plan.steps)
-        self._next = next(self._steps, None)
+        self._steps_gone = 0
         self._sent = self._may_go = Step(0, 0, 0)
         self._packs: dict[bytes, int] = {}
         """What is reached with each pack, in order, until it is confirmed with all before it."""
@@ -65,9 +64,10 @@ class MetadataInParts:
                     break
                 self._confirmed.remove(digest)
                 reached = self._packs.pop(digest)
-            while self._next is not None and self._next.blobs <= reached:
-                self._may_go = self._next
-                self._next = next(self._steps, None)
+            steps = self._plan.steps
+            while self._steps_gone < len(steps) and steps[self._steps_gone].blobs <= reached:
+                self._may_go = steps[self._steps_gone]
+                self._steps_gone += 1
             if self._may_go != self._sent and not self._started:
                 self._started = True
                 threading.Thread(target=self._work, name="metadata", daemon=True).start()
@@ -94,8 +94,9 @@ class MetadataInParts:
 
     def _make_load(self, begin: Step, end: Step) -> Load:
         """Return what goes from one step to another; reading it counts it as sent."""
-        trees = islice(self._plan.metadata, begin.metadata, end.metadata)
-        commits = islice(self._plan.commits, begin.commits, end.commits)
+        plan = self._plan
+        trees = (plan.metadata[number] for number in range(begin.metadata, end.metadata))
+        commits = (plan.commits[number] for number in range(begin.commits, end.commits))
         counts = {"S": end.metadata - begin.metadata, "C": end.commits - begin.commits}
         read = self._outgoing.iter_ordered
         return Load({name: n for name, n in counts.items() if n}, 0, (), read(trees), read(commits))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import sys
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from muse.objects.ids import Kind
@@ -11,8 +14,12 @@ from muse.remote.records import Key, encode_anew, order_chains
 from muse.wire.messages import Limits
 
 if TYPE_CHECKING:
+    from muse.remote.plan import Plan
     from muse.store.locations import Place
     from muse.store.objects import ObjectStore
+
+Ask = Callable[[Collection[bytes]], Iterable[bytes]]
+"""Returns those of some blobs that the hub has by now."""
 
 CHAINED_BLOBS = 50_000
 """Blobs that are sorted into chains at once: 15 MB of places."""
@@ -30,20 +37,29 @@ class Pack(NamedTuple):
 
 
 def iter_packs(
-    objects: ObjectStore, had: Collection[Key], blobs: Sequence[bytes], limits: Limits
+    objects: ObjectStore, plan: Plan, limits: Limits, ask: Ask = lambda blobs: ()
 ) -> Iterator[Pack]:
-    """Seal blobs into packs of about `TARGET_BYTES`, fewer bytes where the hub takes less.
+    """Seal the blobs of a plan into packs of about `TARGET_BYTES`, fewer bytes where the hub takes less.
 
-    No pack leans on another one of these, so they may be confirmed in any order; `had` is what records may
-    lean on.
+    Packs may be confirmed in any order: they lean on what the plan says the hub had, or what `ask` says it
+    has by now, and not on each other. The first is sealed as soon as enough is planned to fill it, and so is
+    each that follows, until blobs based on others appear: versions that belong together are then sought in
+    much more of the plan.
     """
     target = min(TARGET_BYTES, limits.pack_max_bytes - INDEX_RESERVE_BYTES)
-    for start in range(0, len(blobs), CHAINED_BLOBS):
-        chunk = blobs[start : start + CHAINED_BLOBS]
-        numbers = dict(zip(chunk, range(start, start + len(chunk)), strict=True))
-        places = order_chains(objects.find_places(Kind.BLOB, chunk))
+    start = 0
+    enough_bytes = target
+    while places := _find_places(objects, plan, start, enough_bytes):
+        had = plan.had
+        bases = {place.base for place in places if place.base is not None}
+        if bases:
+            enough_bytes = sys.maxsize
+            if start and (elsewhere := bases.difference(place.id for place in places)):
+                had = had.union((Kind.BLOB, base) for base in ask(elsewhere))
+        numbers = dict(zip(plan.blobs[start:], range(start, start + len(places)), strict=False))
+        places = order_chains(places)
         # Up to the first blob of the plan that comes after a place, all are sent with it.
-        reached = [start + len(chunk)] * len(places)
+        reached = [start + len(places)] * len(places)
         for number in range(len(places) - 1, 0, -1):
             reached[number - 1] = min(reached[number], numbers[places[number].id])
         del numbers
@@ -53,6 +69,27 @@ def iter_packs(
             end = pack.fill(places, begin)
             yield pack.seal(reached[end - 1])
             begin = end
+        start += len(places)
+
+
+def _find_places(objects: ObjectStore, plan: Plan, start: int, enough_bytes: int) -> Sequence[Place]:
+    """Find the blobs of the plan from `start` on that come to so many bytes, and at most `CHAINED_BLOBS`."""
+    end = start + CHAINED_BLOBS
+    if enough_bytes == sys.maxsize:
+        plan.find_blobs(end)
+    places = list(objects.find_places(Kind.BLOB, plan.blobs[start:end]))
+    size = sum(place.end - place.offset for place in places)
+    while size <= enough_bytes and start + len(places) < end and plan.find_more():
+        more = objects.find_places(Kind.BLOB, plan.blobs[start + len(places) : end])
+        size += sum(place.end - place.offset for place in more)
+        places += more
+    if size > enough_bytes:
+        sizes = {place.id: place.end - place.offset for place in places}
+        sums = accumulate(sizes[blob] for blob in plan.blobs[start : start + len(places)])
+        count = max(1, bisect_right(list(sums), enough_bytes))
+        fitting = set(plan.blobs[start : start + count])
+        places = [place for place in places if place.id in fitting]
+    return places
 
 
 class _Packing:

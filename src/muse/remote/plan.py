@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from muse.history.missing import Step, find_new_objects
+from muse.history.missing import NewObjects, Step
 from muse.objects.commit import decode_tag
 from muse.objects.ids import Kind
 from muse.objects.references import iter_references
@@ -20,23 +20,46 @@ if TYPE_CHECKING:
 Key = tuple[Kind, bytes]
 
 
-class Plan(NamedTuple):
+class Plan:
     """Objects to send: blobs in any order, then `metadata` children first, then `commits` (and tags) parents
     first.
 
     `had` are objects that the hub is known to have and that records may be based on. The first objects up to
-    one of `steps` name nothing after them.
+    one of `steps` name nothing after them. All of `commits` is there from the beginning; blobs, metadata and
+    steps grow at their ends until `find_more` returns False.
     """
 
-    blobs: list[bytes]
-    metadata: list[Key]
-    commits: list[Key]
-    had: set[Key]
-    steps: Sequence[Step] = ()
+    def __init__(
+        self,
+        blobs: list[bytes],
+        metadata: list[Key],
+        commits: list[Key],
+        had: set[Key],
+        steps: Sequence[Step] = (),
+        find_more: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.blobs = blobs
+        self.metadata = metadata
+        self.commits = commits
+        self.had = had
+        self.steps = steps
+        self.find_more = find_more
+
+    def find_blobs(self, count: int) -> bool:
+        """Find so many blobs; False if there are not so many in the whole plan."""
+        while len(self.blobs) < count:
+            if not self.find_more():
+                return False
+        return True
+
+    def find_all(self) -> Plan:
+        while self.find_more():
+            pass
+        return self
 
     @property
     def is_empty(self) -> bool:
-        return not (self.blobs or self.metadata or self.commits)
+        return not (self.commits or self.blobs or self.metadata)
 
     def by_kind(self) -> dict[Kind, list[bytes]]:
         found = {Kind.BLOB: self.blobs}
@@ -48,8 +71,8 @@ class Plan(NamedTuple):
 def plan_push(repository: Repository, targets: Iterable[Ref], known: Iterable[Ref]) -> Plan:
     """Plan from what the remote was last seen to have; `known` refs that are not here are left out.
 
-    No request is made. Cost and memory: what is new. Raises `missing-object` when the repository lacks
-    something to send.
+    No request is made. Cost and memory: what is new; where nothing is known, only the commits are found at
+    once. This and finding more raise `missing-object` when the repository lacks something to send.
     """
     load = repository.objects.load
     haves, had_tags = _find_haves(repository, known)
@@ -68,14 +91,16 @@ def plan_push(repository: Repository, targets: Iterable[Ref], known: Iterable[Re
             commits.append(target)
         elif kind is not Kind.TAG:
             others.append((kind, target))
-    new = find_new_objects(load, repository.graph, commits, haves, repository.objects.load_many)
-    blobs, metadata = new.blobs, new.metadata
-    if others:
-        seen = {*metadata, *((Kind.BLOB, blob) for blob in blobs)}
-        for key in others:
-            _add_closure(repository, key, seen, blobs, metadata)
+    new = NewObjects(load, repository.graph, commits, haves, repository.objects.load_many)
     sent = [*((Kind.COMMIT, commit) for commit in new.commits), *dict.fromkeys(tags)]
-    return Plan(blobs, metadata, sent, new.had, new.steps)
+    plan = Plan(new.blobs, new.metadata, sent, set(), new.steps, new.find_more)
+    if haves or others:
+        plan.find_all().had = new.find_had()
+    if others:
+        seen = {*plan.metadata, *((Kind.BLOB, blob) for blob in plan.blobs)}
+        for key in others:
+            _add_closure(repository, key, seen, plan.blobs, plan.metadata)
+    return plan
 
 
 def _find_haves(repository: Repository, known: Iterable[Ref]) -> tuple[list[bytes], set[Key]]:
@@ -114,15 +139,16 @@ def _add_closure(
 
 
 def remove_recorded(hub: HubClient, path: str, plan: Plan, *, only_blobs: bool = False) -> Plan:
-    """Ask the hub what of a plan it has recorded and return the rest: one request for each kind and million.
+    """Ask the hub what of a whole plan it has recorded and return the rest: one request for each kind and
+    million.
 
     What is recorded there is closed, so nothing below it needs to be asked for or sent.
     """
-    had = set(plan.had)
+    had = set(plan.find_all().had)
     blobs = _find_missing(hub, path, Kind.BLOB, plan.blobs, had)
     if only_blobs:
         steps = [step._replace(blobs=n) for step, n in zip(plan.steps, _recount(plan, blobs), strict=True)]
-        return plan._replace(blobs=blobs, had=had, steps=steps)
+        return Plan(blobs, plan.metadata, plan.commits, had, steps)
     kept: list[list[Key]] = []
     for keys in (plan.metadata, plan.commits):
         missing: set[Key] = set()
@@ -141,6 +167,12 @@ def _recount(plan: Plan, kept: list[bytes]) -> Iterator[int]:
             number += number < len(kept) and kept[number] == blob
         start = step.blobs
         yield number
+
+
+def find_recorded(hub: HubClient, path: str, blobs: Collection[bytes]) -> set[bytes]:
+    """Return those of some blobs that the hub has recorded."""
+    ids = list(blobs)
+    return set(ids).difference(_find_missing(hub, path, Kind.BLOB, ids, set()))
 
 
 def _find_missing(hub: HubClient, path: str, kind: Kind, ids: list[bytes], had: set[Key]) -> list[bytes]:

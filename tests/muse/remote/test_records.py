@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from muse.objects.ids import Kind, hash_bytes
 from muse.packs.pack import HEAD, verify_pack
 from muse.packs.record import Record, decode_object, parse_record
 from muse.remote.packing import INDEX_RESERVE_BYTES, iter_packs
+from muse.remote.plan import Plan, plan_push
 from muse.remote.records import Outgoing
 from muse.store.repository import Repository
 from muse.wire.messages import Limits
@@ -65,7 +67,7 @@ def test_packs_cover_all_blobs_once_and_none_leans_on_another(repository: Reposi
     blobs = plan_blobs(repository)
     limits = Limits(pack_max_bytes=INDEX_RESERVE_BYTES + 20_000)
     found = []
-    packs = list(iter_packs(repository.objects, (), blobs, limits))
+    packs = list(iter_packs(repository.objects, Plan(blobs, [], [], set()), limits))
     for pack in packs:
         assert pack.size_bytes <= limits.pack_max_bytes
         data = b"".join(pack.parts)
@@ -74,6 +76,48 @@ def test_packs_cover_all_blobs_once_and_none_leans_on_another(repository: Reposi
         assert pack.reached == min((blobs.index(blob) for blob in missing), default=len(blobs))
     assert len(packs) > 5
     assert sorted(found) == sorted(blobs)
+
+
+def test_a_pack_is_sealed_before_all_is_planned(repository: Repository) -> None:
+    plan = plan_push(repository, [repository.refs.get("heads/main")], [])
+    packs = iter_packs(repository.objects, plan, Limits(pack_max_bytes=INDEX_RESERVE_BYTES + 20_000))
+    first = next(packs)
+    planned = len(plan.blobs)
+    assert first.reached <= planned < len(plan_blobs(repository))
+    assert (
+        first.objects + sum(pack.objects for pack in packs) == len(plan.blobs) == len(plan_blobs(repository))
+    )
+    assert not plan.find_more()
+
+
+def test_blobs_planned_later_may_lean_on_what_the_hub_has_by_now(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("muse.remote.packing.CHAINED_BLOBS", 50)
+    blobs = plan_blobs(repository)
+    at_hub: set[bytes] = set()
+    asked: list[set[bytes]] = []
+
+    def ask(bases: Collection[bytes]) -> set[bytes]:
+        asked.append(set(bases))
+        return at_hub.intersection(list(bases)[::2])
+
+    def load(kind: Kind, object_id: bytes) -> bytes:
+        assert kind is Kind.BLOB
+        assert any(object_id in bases for bases in asked)
+        return repository.objects.load(kind, object_id)
+
+    leaning = 0
+    for pack in iter_packs(repository.objects, Plan(blobs, [], [], set()), Limits(), ask):
+        data = memoryview(b"".join(pack.parts))
+        at_hub.update(found := {one.id for one in verify_pack(data, load)})
+        leaning += sum(
+            record.base is not None and record.base not in found
+            for record in islice(parse_all(data[HEAD.size :]), pack.objects)
+        )
+    assert at_hub == set(blobs)
+    assert leaning
+    assert len(asked) < len(blobs) / 50
 
 
 def test_what_the_hub_has_may_be_leant_on_and_nothing_else(repository: Repository) -> None:
@@ -93,7 +137,7 @@ def test_what_the_hub_has_may_be_leant_on_and_nothing_else(repository: Repositor
         return found
 
     def packed(had: list[tuple[Kind, bytes]]) -> Record:
-        (pack,) = iter_packs(repository.objects, had, [blob], Limits())
+        (pack,) = iter_packs(repository.objects, Plan([blob], [], [], set(had)), Limits())
         return next(parse_all(memoryview(b"".join(pack.parts))[HEAD.size :]))
 
     for send in (sent, packed):
