@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from litestar import Controller, Response, get
+from litestar.di import Provide
 from litestar.params import FromPath, FromQuery
 
 from muse.errors import LimitReached, NotFound, UsageError
@@ -15,11 +16,10 @@ from muse.objects.ids import Kind, parse_id
 from muse.objects.tree import DIRECTORY, FILE_KINDS, SYMLINK, Entry
 from muse.wire.messages import Ref
 from muse.wire.refnames import HEADS
-from musehub.api.dependencies import GivenActor, GivenDatabase, GivenStore, QueryInteger
-from musehub.api.repositories import page_size
+from musehub.api.dependencies import GivenBrowser, QueryInteger, page_size, provide_browser
 from musehub.db.history import CommitRow
 from musehub.push.receipts import receipt_to_json
-from musehub.repos.browse import Browser, open_browser
+from musehub.repos.browse import Browser
 from musehub.repos.directories import find_entry, load_entries
 from musehub.repos.files import load_file
 
@@ -73,34 +73,22 @@ class ContentController(Controller):
 
     path = "/api/v1/repositories/{owner:str}/{name:str}"
     tags = ["content"]
+    dependencies = {"browser": Provide(provide_browser)}
 
     @get("/refs")
-    async def list_refs(
-        self,
-        owner: FromPath[str],
-        name: FromPath[str],
-        actor: GivenActor,
-        database: GivenDatabase,
-        store: GivenStore,
-    ) -> list[RefAnswer]:
+    async def list_refs(self, browser: GivenBrowser) -> list[RefAnswer]:
         """All branches (`heads/…`) and tags (`tags/…`)."""
-        browser = await open_browser(database, store, actor, owner, name)
         return [_ref(ref_name, ref) for ref_name, ref in (await browser.refs.load_all()).items()]
 
     @get("/commits")
     async def history(
         self,
-        owner: FromPath[str],
-        name: FromPath[str],
-        actor: GivenActor,
-        database: GivenDatabase,
-        store: GivenStore,
+        browser: GivenBrowser,
         rev: FromQuery[str | None] = None,
         starts: FromQuery[str | None] = None,
         limit: QueryInteger = 50,
     ) -> HistoryAnswer:
         """A page of history, newest first, from `rev` or from the `next` of the page before (`starts`)."""
-        browser = await open_browser(database, store, actor, owner, name)
         if starts is not None:
             heads = [parse_id(text) for text in starts.split(",") if text]
         else:
@@ -109,32 +97,18 @@ class ContentController(Controller):
         return HistoryAnswer(list(map(_commit, page.commits)), [item.hex() for item in page.rest])
 
     @get("/commits/{commit_id:str}")
-    async def commit(
-        self,
-        owner: FromPath[str],
-        name: FromPath[str],
-        commit_id: FromPath[str],
-        actor: GivenActor,
-        database: GivenDatabase,
-        store: GivenStore,
-    ) -> CommitAnswer:
+    async def commit(self, commit_id: FromPath[str], browser: GivenBrowser) -> CommitAnswer:
         """One commit with its whole message and its parents."""
-        browser = await open_browser(database, store, actor, owner, name)
         return _whole_commit(*await browser.get_commit(commit_id))
 
     @get("/tree")
     async def tree(
         self,
-        owner: FromPath[str],
-        name: FromPath[str],
-        actor: GivenActor,
-        database: GivenDatabase,
-        store: GivenStore,
+        browser: GivenBrowser,
         rev: FromQuery[str | None] = None,
         path: FromQuery[str] = "",
     ) -> list[EntryAnswer]:
         """The entries of a directory."""
-        browser = await open_browser(database, store, actor, owner, name)
         tree_id = (await _resolve(browser, rev)).tree_id
         if path.strip("/"):
             entry = await _find(browser, tree_id, path)
@@ -149,16 +123,11 @@ class ContentController(Controller):
     @get("/file")
     async def file(
         self,
-        owner: FromPath[str],
-        name: FromPath[str],
         path: FromQuery[str],
-        actor: GivenActor,
-        database: GivenDatabase,
-        store: GivenStore,
+        browser: GivenBrowser,
         rev: FromQuery[str | None] = None,
     ) -> Response[bytes]:
         """The bytes of a file, or the target of a symbolic link; up to 16 MiB."""
-        browser = await open_browser(database, store, actor, owner, name)
         entry = await _find(browser, (await _resolve(browser, rev)).tree_id, path)
         if entry.kind not in FILE_KINDS and entry.kind != SYMLINK:
             raise NotFound("unknown-path", f'"{path}" is no file')
@@ -175,31 +144,17 @@ class ContentController(Controller):
     @get("/pushes")
     async def pushes(
         self,
-        owner: FromPath[str],
-        name: FromPath[str],
-        actor: GivenActor,
-        database: GivenDatabase,
-        store: GivenStore,
+        browser: GivenBrowser,
         limit: QueryInteger = 50,
         offset: QueryInteger = 0,
     ) -> list[dict[str, Any]]:
         """The pushes into this repository, newest first, with receipts and timelines."""
-        browser = await open_browser(database, store, actor, owner, name)
         rows = await browser.list_pushes(limit=page_size(limit), offset=max(0, offset))
         return [receipt_to_json(row) for row in rows]
 
     @get("/pushes/{push_id:str}")
-    async def push(
-        self,
-        owner: FromPath[str],
-        name: FromPath[str],
-        push_id: FromPath[str],
-        actor: GivenActor,
-        database: GivenDatabase,
-        store: GivenStore,
-    ) -> dict[str, Any]:
+    async def push(self, push_id: FromPath[str], browser: GivenBrowser) -> dict[str, Any]:
         """One push."""
-        browser = await open_browser(database, store, actor, owner, name)
         return receipt_to_json(await browser.get_push(push_id))
 
 

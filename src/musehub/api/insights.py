@@ -9,10 +9,8 @@ import msgspec
 from litestar import Controller, get
 from litestar.params import FromPath
 
-from musehub.api.dependencies import GivenActor, GivenDatabase, QueryInteger, QueryIntegerOrNone
+from musehub.api.dependencies import GivenActor, GivenDatabase, QueryInteger, QueryIntegerOrNone, page_size
 from musehub.jobs.reading import load_activity, load_insights, load_problems
-
-MAX_PAGE = 200
 
 
 class LanguageAnswer(msgspec.Struct):
@@ -175,8 +173,7 @@ class InsightController(Controller):
         before: QueryIntegerOrNone = None,
     ) -> list[ActivityAnswer]:
         """What happened, newest first; `before` is the id to go on from."""
-        limit = max(1, min(limit, MAX_PAGE))
-        rows = await load_activity(database, actor, owner, name, limit=limit, before=before)
+        rows = await load_activity(database, actor, owner, name, limit=page_size(limit), before=before)
         return [
             ActivityAnswer(r.id, r.kind, r.subject.hex(), r.user, r.user_kind, r.created_at, r.value)
             for r in rows

@@ -16,6 +16,7 @@ from musehub.api.dependencies import (
     PathInteger,
     QueryInteger,
     QueryIntegerOrNone,
+    page_size,
 )
 from musehub.api.users import require_site_admin
 from musehub.db.outbox import JobRow
@@ -56,7 +57,7 @@ class JobController(Controller):
     ) -> list[JobAnswer]:
         """Newest first: `open`, `dead`, `done`, `discarded` or `all`; `before` is the id to go on from."""
         require_site_admin(actor)
-        rows = await Queue(database, clock).list(show, limit=max(1, min(limit, MAX_PAGE)), before=before)
+        rows = await Queue(database, clock).list(show, limit=page_size(limit, MAX_PAGE), before=before)
         return [job_answer(row) for row in rows]
 
     @post("/{job_id:int}/retry", status_code=200)

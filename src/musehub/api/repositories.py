@@ -6,16 +6,31 @@ from datetime import datetime
 
 import msgspec
 from litestar import Controller, delete, get, patch, post, put
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, FromQuery, JSONBody, SkipValidation
 
 from musehub.api.auth import require_user
-from musehub.api.dependencies import GivenActor, GivenClock, GivenDatabase, GivenStore, QueryInteger
+from musehub.api.dependencies import (
+    GivenActor,
+    GivenClock,
+    GivenDatabase,
+    GivenStore,
+    QueryInteger,
+    page_size,
+)
 from musehub.db.repositories import RepositoryRow
 from musehub.repos.access import create_repository
 from musehub.repos.administer import RepositoryAdministration, check_visibility
 from musehub.repos.browse import list_visible, open_browser
 
-MAX_PAGE = 200
+
+async def provide_administration(
+    database: GivenDatabase, store: GivenStore, clock: GivenClock
+) -> RepositoryAdministration:
+    return RepositoryAdministration(database, store, clock)
+
+
+GivenAdministration = SkipValidation[NamedDependency[RepositoryAdministration]]
 
 
 class RepositoryAnswer(msgspec.Struct):
@@ -61,6 +76,7 @@ class CollaboratorAnswer(msgspec.Struct):
 class RepositoryController(Controller):
     path = "/api/v1/repositories"
     tags = ["repositories"]
+    dependencies = {"administration": Provide(provide_administration)}
 
     @get()
     async def list_repositories(
@@ -115,12 +131,10 @@ class RepositoryController(Controller):
         name: FromPath[str],
         data: JSONBody[RepositoryChange],
         actor: GivenActor,
-        database: GivenDatabase,
-        store: GivenStore,
-        clock: GivenClock,
+        administration: GivenAdministration,
     ) -> RepositoryAnswer:
         """Rename, describe, publish or hide it, or choose its default branch."""
-        row = await RepositoryAdministration(database, store, clock).change(
+        row = await administration.change(
             actor,
             owner,
             name,
@@ -137,12 +151,10 @@ class RepositoryController(Controller):
         owner: FromPath[str],
         name: FromPath[str],
         actor: GivenActor,
-        database: GivenDatabase,
-        store: GivenStore,
-        clock: GivenClock,
+        administration: GivenAdministration,
     ) -> None:
         """Delete it and everything in it, for good."""
-        await RepositoryAdministration(database, store, clock).delete(actor, owner, name)
+        await administration.delete(actor, owner, name)
 
     @get("/{owner:str}/{name:str}/collaborators")
     async def list_collaborators(
@@ -150,12 +162,9 @@ class RepositoryController(Controller):
         owner: FromPath[str],
         name: FromPath[str],
         actor: GivenActor,
-        database: GivenDatabase,
-        store: GivenStore,
-        clock: GivenClock,
+        administration: GivenAdministration,
     ) -> list[CollaboratorAnswer]:
         """Who else may read or write, for the owner."""
-        administration = RepositoryAdministration(database, store, clock)
         rows = await administration.list_collaborators(actor, owner, name)
         return [CollaboratorAnswer(row.user, row.role) for row in rows]
 
@@ -167,12 +176,9 @@ class RepositoryController(Controller):
         user: FromPath[str],
         data: JSONBody[RoleRequest],
         actor: GivenActor,
-        database: GivenDatabase,
-        store: GivenStore,
-        clock: GivenClock,
+        administration: GivenAdministration,
     ) -> None:
         """Let somebody read (`read`) or also push (`write`)."""
-        administration = RepositoryAdministration(database, store, clock)
         await administration.set_collaborator(actor, owner, name, user, data.role)
 
     @delete("/{owner:str}/{name:str}/collaborators/{user:str}", status_code=204)
@@ -182,17 +188,10 @@ class RepositoryController(Controller):
         name: FromPath[str],
         user: FromPath[str],
         actor: GivenActor,
-        database: GivenDatabase,
-        store: GivenStore,
-        clock: GivenClock,
+        administration: GivenAdministration,
     ) -> None:
         """Take somebody's role away."""
-        administration = RepositoryAdministration(database, store, clock)
         await administration.set_collaborator(actor, owner, name, user, None)
-
-
-def page_size(limit: int) -> int:
-    return max(1, min(limit, MAX_PAGE))
 
 
 def _repository(row: RepositoryRow) -> RepositoryAnswer:

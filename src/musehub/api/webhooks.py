@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 from litestar import Controller, delete, get, patch, post
-from litestar.params import FromPath, JSONBody
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, JSONBody, SkipValidation
 
 from musehub.api.dependencies import (
     GivenActor,
@@ -16,6 +17,7 @@ from musehub.api.dependencies import (
     PathInteger,
     QueryInteger,
     QueryIntegerOrNone,
+    page_size,
 )
 from musehub.db.webhooks import AttemptRow, DeliveryRow, WebhookRow
 from musehub.jobs.subscriptions import Subscriptions
@@ -68,98 +70,74 @@ class DeliveryAnswer(msgspec.Struct):
     attempts: list[AttemptAnswer]
 
 
+async def provide_subscriptions(
+    owner: FromPath[str],
+    name: FromPath[str],
+    actor: GivenActor,
+    database: GivenDatabase,
+    clock: GivenClock,
+) -> Subscriptions:
+    return Subscriptions(database, clock, actor, owner, name)
+
+
+GivenSubscriptions = SkipValidation[NamedDependency[Subscriptions]]
+
+
 class WebhookController(Controller):
     path = "/api/v1/repositories/{owner:str}/{name:str}/webhooks"
     tags = ["webhooks"]
+    dependencies = {"hooks": Provide(provide_subscriptions)}
 
     @get()
-    async def list_webhooks(
-        self,
-        owner: FromPath[str],
-        name: FromPath[str],
-        actor: GivenActor,
-        database: GivenDatabase,
-        clock: GivenClock,
-    ) -> list[WebhookAnswer]:
+    async def list_webhooks(self, hooks: GivenSubscriptions) -> list[WebhookAnswer]:
         """All webhooks, without their secrets."""
-        return [_webhook(row) for row in await Subscriptions(database, clock, actor, owner, name).list_all()]
+        return [_webhook(row) for row in await hooks.list_all()]
 
     @post()
-    async def add_webhook(
-        self,
-        owner: FromPath[str],
-        name: FromPath[str],
-        data: JSONBody[NewWebhook],
-        actor: GivenActor,
-        database: GivenDatabase,
-        clock: GivenClock,
-    ) -> WebhookAnswer:
+    async def add_webhook(self, data: JSONBody[NewWebhook], hooks: GivenSubscriptions) -> WebhookAnswer:
         """Send events to a URL; addresses that are not public are refused when a delivery is sent."""
-        hooks = Subscriptions(database, clock, actor, owner, name)
         row = await hooks.add(data.url, data.secret, data.events, data.active)
         return _webhook(row, secret=row.secret)
 
     @patch("/{webhook_id:int}")
     async def change_webhook(
         self,
-        owner: FromPath[str],
-        name: FromPath[str],
         webhook_id: PathInteger,
         data: JSONBody[WebhookChange],
-        actor: GivenActor,
-        database: GivenDatabase,
-        clock: GivenClock,
+        hooks: GivenSubscriptions,
     ) -> WebhookAnswer:
         """Change what is given; `active` false stops deliveries that wait, too."""
         values: dict[str, Any] = {
             key: value for key, value in msgspec.structs.asdict(data).items() if value is not None
         }
-        return _webhook(await Subscriptions(database, clock, actor, owner, name).change(webhook_id, values))
+        return _webhook(await hooks.change(webhook_id, values))
 
     @delete("/{webhook_id:int}", status_code=204)
-    async def remove_webhook(
-        self,
-        owner: FromPath[str],
-        name: FromPath[str],
-        webhook_id: PathInteger,
-        actor: GivenActor,
-        database: GivenDatabase,
-        clock: GivenClock,
-    ) -> None:
+    async def remove_webhook(self, webhook_id: PathInteger, hooks: GivenSubscriptions) -> None:
         """Remove a webhook with all that was to be delivered to it."""
-        await Subscriptions(database, clock, actor, owner, name).remove(webhook_id)
+        await hooks.remove(webhook_id)
 
     @get("/{webhook_id:int}/deliveries")
     async def list_deliveries(
         self,
-        owner: FromPath[str],
-        name: FromPath[str],
         webhook_id: PathInteger,
-        actor: GivenActor,
-        database: GivenDatabase,
-        clock: GivenClock,
+        hooks: GivenSubscriptions,
         limit: QueryInteger = 30,
         before: QueryIntegerOrNone = None,
     ) -> list[DeliveryAnswer]:
         """What was sent, newest first, with every attempt; `before` is the id to go on from."""
-        hooks = Subscriptions(database, clock, actor, owner, name)
-        limit = max(1, min(limit, MAX_PAGE))
-        found = await hooks.list_deliveries(webhook_id, limit=limit, before=before)
+        found = await hooks.list_deliveries(webhook_id, limit=page_size(limit, MAX_PAGE), before=before)
         return [_delivery(row, attempts) for row, attempts in found]
 
     @post("/{webhook_id:int}/deliveries/{delivery_id:int}/redeliver", status_code=202)
     async def redeliver(
         self,
-        owner: FromPath[str],
-        name: FromPath[str],
         webhook_id: PathInteger,
         delivery_id: PathInteger,
-        actor: GivenActor,
-        database: GivenDatabase,
-        clock: GivenClock,
+        hooks: GivenSubscriptions,
     ) -> None:
         """Send the same body once more."""
-        await Subscriptions(database, clock, actor, owner, name).redeliver(webhook_id, delivery_id)
+        await hooks.redeliver(webhook_id, delivery_id)
 
 
 def _webhook(row: WebhookRow, secret: str | None = None) -> WebhookAnswer:

@@ -18,7 +18,7 @@ from muse.objects.commit import Commit
 from muse.objects.ids import ID_BYTES
 from muse.objects.signature import check_signature
 from musehub.web.changes import load_changes
-from musehub.web.given import GivenAccounts, GivenLibrary, GivenSettings, GivenVisit
+from musehub.web.given import GivenAccounts, GivenBrowser, GivenRepository, GivenSettings, GivenVisit
 from musehub.web.labels import load_labels, make_menu
 from musehub.web.page import AnyRequest, page_response
 from musehub.web.views import (
@@ -53,17 +53,15 @@ class HistoryView(NamedTuple):
 @get("/{owner:str}/{name:str}/commits/{rest:path}")
 async def show_commits(
     request: AnyRequest,
-    owner: FromPath[str],
-    name: FromPath[str],
     rest: FromPath[Path],
     visit: GivenVisit,
-    library: GivenLibrary,
+    browser: GivenBrowser,
+    repository: GivenRepository,
 ) -> Response[bytes]:
     """The history of a revision, newest first.
 
     Where a page begins is in its address: the heads of all that is not shown yet.
     """
-    browser, repository = await library.open_page(owner, name)
     addresses = repository.addresses
     revision, _path = await browser.resolve(str(rest).strip("/"))
     after = request.query_params.get("after", "")
@@ -89,16 +87,14 @@ async def show_commits(
 
 @get("/{owner:str}/{name:str}/commit/{commit:str}")
 async def show_commit(
-    owner: FromPath[str],
-    name: FromPath[str],
     commit: FromPath[str],
     visit: GivenVisit,
-    library: GivenLibrary,
+    browser: GivenBrowser,
+    repository: GivenRepository,
     settings: GivenSettings,
     accounts: GivenAccounts,
 ) -> Response[bytes]:
     """One commit: who, when, why, and the lines it changed against its first parent."""
-    browser, repository = await library.open_page(owner, name)
     addresses = repository.addresses
     row, content = await browser.get_commit(commit)
     signer = await accounts.keys.find_owner(row.signer_key) if row.signer_key is not None else None

@@ -15,7 +15,7 @@ from musehub.repos.browse import Browser, Revision
 from musehub.repos.directories import find_entry
 from musehub.web.file_view import view_file
 from musehub.web.folder_view import view_folder
-from musehub.web.given import GivenLibrary, GivenSettings, GivenVisit
+from musehub.web.given import GivenBrowser, GivenRepository, GivenSettings, GivenVisit
 from musehub.web.home import page_number
 from musehub.web.labels import make_menu
 from musehub.web.listing import load_readme
@@ -25,14 +25,12 @@ from musehub.web.views import RepositoryView
 
 @get("/{owner:str}/{name:str}")
 async def show_overview(
-    owner: FromPath[str],
-    name: FromPath[str],
     visit: GivenVisit,
-    library: GivenLibrary,
+    browser: GivenBrowser,
+    repository: GivenRepository,
     settings: GivenSettings,
 ) -> Response[bytes]:
     """The first page of a repository: its default branch."""
-    browser, repository = await library.open_page(owner, name)
     if repository.default_rev is None:
         empty = {"repository": repository, "tab": "files", "view": None, "menu": None, "readme": None}
         return await page_response(visit, "overview.html", empty)
@@ -47,15 +45,13 @@ async def show_overview(
 @get("/{owner:str}/{name:str}/tree/{rest:path}")
 async def show_tree(
     request: AnyRequest,
-    owner: FromPath[str],
-    name: FromPath[str],
     rest: FromPath[Path],
     visit: GivenVisit,
-    library: GivenLibrary,
+    browser: GivenBrowser,
+    repository: GivenRepository,
     settings: GivenSettings,
 ) -> Response[Any]:
     """A folder at a revision; a file is sent on to its own page."""
-    browser, repository = await library.open_page(owner, name)
     revision, path = await browser.resolve(address_text(rest))
     tree_id = revision.commit.tree_id
     if path:
@@ -72,15 +68,13 @@ async def show_tree(
 @get("/{owner:str}/{name:str}/blob/{rest:path}")
 async def show_blob(
     request: AnyRequest,
-    owner: FromPath[str],
-    name: FromPath[str],
     rest: FromPath[Path],
     visit: GivenVisit,
-    library: GivenLibrary,
+    browser: GivenBrowser,
+    repository: GivenRepository,
     settings: GivenSettings,
 ) -> Response[Any]:
     """A file at a revision; a folder is sent on to its own page."""
-    browser, repository = await library.open_page(owner, name)
     revision, path = await browser.resolve(address_text(rest))
     entry = await get_entry(browser, revision, path)
     if entry.kind == DIRECTORY:

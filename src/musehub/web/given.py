@@ -5,10 +5,8 @@ None of it comes from a request, so nothing is validated: that would take values
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from litestar.di import NamedDependency
-from litestar.params import SkipValidation
+from litestar.params import FromPath, SkipValidation
 
 from musehub.accounts.service import Accounts
 from musehub.db.engine import Database
@@ -28,26 +26,22 @@ GivenStore = SkipValidation[NamedDependency[Store]]
 GivenVisit = SkipValidation[NamedDependency[Visit]]
 
 
-class Library(NamedTuple):
-    """The repositories of this hub as one visitor may see them."""
+async def provide_browser(
+    owner: FromPath[str], name: FromPath[str], visit: GivenVisit, database: GivenDatabase, store: GivenStore
+) -> Browser:
+    """The dependency `browser` of addresses below a repository's.
 
-    database: Database
-    store: Store
-    visit: Visit
-
-    async def open(self, owner: str, name: str) -> Browser:
-        """Raises NotFound("repository-not-found"), also for what the visitor may not see."""
-        return await open_browser(self.database, self.store, self.visit.actor, owner, name)
-
-    async def open_page(self, owner: str, name: str) -> tuple[Browser, RepositoryView]:
-        """The same, with the frame of its pages."""
-        browser = await self.open(owner, name)
-        return browser, await load_view(browser)
+    Raises NotFound("repository-not-found"), also for what the visitor may not see.
+    """
+    return await open_browser(database, store, visit.actor, owner, name)
 
 
-async def provide_library(database: GivenDatabase, store: GivenStore, visit: GivenVisit) -> Library:
-    """The dependency `library` of every page."""
-    return Library(database, store, visit)
+GivenBrowser = SkipValidation[NamedDependency[Browser]]
 
 
-GivenLibrary = SkipValidation[NamedDependency[Library]]
+async def provide_repository(browser: GivenBrowser) -> RepositoryView:
+    """The dependency `repository` of its pages: their frame."""
+    return await load_view(browser)
+
+
+GivenRepository = SkipValidation[NamedDependency[RepositoryView]]

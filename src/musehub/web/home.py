@@ -10,10 +10,11 @@ from litestar.params import FromPath
 
 from muse.errors import NotFound
 from musehub.accounts.users import User
+from musehub.db.engine import Database
 from musehub.db.repositories import RepositoryRow
 from musehub.repos.browse import list_visible
 from musehub.web.addresses import owner_address
-from musehub.web.given import GivenAccounts, GivenLibrary, GivenVisit, Library
+from musehub.web.given import GivenAccounts, GivenDatabase, GivenVisit
 from musehub.web.page import AnyRequest, Visit, page_response
 from musehub.web.views import RepositoryView, view_repository
 
@@ -26,9 +27,9 @@ class Group(NamedTuple):
 
 
 @get("/")
-async def show_home(request: AnyRequest, visit: GivenVisit, library: GivenLibrary) -> Response[bytes]:
+async def show_home(request: AnyRequest, visit: GivenVisit, database: GivenDatabase) -> Response[bytes]:
     """Every repository the visitor may see, their own first."""
-    rows, context = await _load(request, library, None)
+    rows, context = await _load(request, database, visit, None)
     own = [view_repository(row) for row in rows if row.owner_id == visit.actor.user_id]
     others = [view_repository(row) for row in rows if row.owner_id != visit.actor.user_id]
     named = [("Yours", own), ("Others", others)] if own else [("", others)]
@@ -41,7 +42,7 @@ async def show_owner(
     request: AnyRequest,
     owner: FromPath[str],
     visit: GivenVisit,
-    library: GivenLibrary,
+    database: GivenDatabase,
     accounts: GivenAccounts,
 ) -> Response[bytes]:
     """What one user or agent owns, as far as the visitor may see it.
@@ -49,7 +50,7 @@ async def show_owner(
     Nobody learns here whether a name is taken by a user without anything public.
     """
     user = await accounts.users.get(owner)
-    rows, context = await _load(request, library, user)
+    rows, context = await _load(request, database, visit, user)
     if not rows and visit.actor.is_anonymous and not context["query"]:
         raise NotFound("user-not-found", f'no user "{owner}"')
     groups = [Group("", [view_repository(row) for row in rows])] if rows else []
@@ -57,14 +58,14 @@ async def show_owner(
 
 
 async def _load(
-    request: AnyRequest, library: Library, owner: User | None
+    request: AnyRequest, database: Database, visit: Visit, owner: User | None
 ) -> tuple[list[RepositoryRow], dict[str, Any]]:
     """One page of the list, and what the template needs to go to the others."""
     query = request.query_params.get("q", "").strip()[:200]
     number = page_number(request)
     rows = await list_visible(
-        library.database,
-        library.visit.actor,
+        database,
+        visit.actor,
         owner=owner.name if owner is not None else None,
         search=query,
         limit=PAGE_SIZE + 1,

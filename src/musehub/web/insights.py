@@ -7,11 +7,10 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from litestar import Response, get
-from litestar.params import FromPath
 
 from musehub.db.insights import Insight
 from musehub.jobs.reading import load_insights
-from musehub.web.given import GivenLibrary, GivenVisit
+from musehub.web.given import GivenDatabase, GivenRepository, GivenVisit
 from musehub.web.page import page_response
 from musehub.web.views import RepositoryView
 from musehub.web.wording import format_count, format_size
@@ -38,11 +37,10 @@ class Section(NamedTuple):
 
 @get("/{owner:str}/{name:str}/insights")
 async def show_insights(
-    owner: FromPath[str], name: FromPath[str], visit: GivenVisit, library: GivenLibrary
+    visit: GivenVisit, database: GivenDatabase, repository: GivenRepository
 ) -> Response[bytes]:
     """What the jobs of the last push found."""
-    _browser, repository = await library.open_page(owner, name)
-    found = await load_insights(library.database, visit.actor, owner, name)
+    found = await load_insights(database, visit.actor, repository.owner, repository.name)
     context = {
         "repository": repository,
         "tab": "insights",

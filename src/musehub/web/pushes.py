@@ -6,7 +6,7 @@ from litestar import Response, get
 from litestar.params import FromPath
 
 from musehub.push.receipts import receipt_to_json
-from musehub.web.given import GivenLibrary, GivenVisit
+from musehub.web.given import GivenBrowser, GivenRepository, GivenVisit
 from musehub.web.home import page_links, page_number
 from musehub.web.page import AnyRequest, page_response
 from musehub.web.timelines import view_push, view_push_line
@@ -17,13 +17,11 @@ PAGE_SIZE = 50
 @get("/{owner:str}/{name:str}/pushes")
 async def show_pushes(
     request: AnyRequest,
-    owner: FromPath[str],
-    name: FromPath[str],
     visit: GivenVisit,
-    library: GivenLibrary,
+    browser: GivenBrowser,
+    repository: GivenRepository,
 ) -> Response[bytes]:
     """Who pushed what, when, and how long it took; also what failed."""
-    browser, repository = await library.open_page(owner, name)
     addresses = repository.addresses
     number = page_number(request)
     found = await browser.list_pushes(limit=PAGE_SIZE + 1, offset=(number - 1) * PAGE_SIZE)
@@ -38,14 +36,12 @@ async def show_pushes(
 
 @get("/{owner:str}/{name:str}/pushes/{push_id:str}")
 async def show_push(
-    owner: FromPath[str],
-    name: FromPath[str],
     push_id: FromPath[str],
     visit: GivenVisit,
-    library: GivenLibrary,
+    browser: GivenBrowser,
+    repository: GivenRepository,
 ) -> Response[bytes]:
     """Where every second of one push went."""
-    browser, repository = await library.open_page(owner, name)
     push = await browser.get_push(push_id)
     context = {
         "repository": repository,

@@ -15,7 +15,7 @@ from muse.objects.tree import DIRECTORY, SUBMODULE
 from musehub.repos.files import measure_file, open_file
 from musehub.web.content import LOOK_BYTES, raw_headers, raw_type
 from musehub.web.files import address_text, get_entry, unknown_path
-from musehub.web.given import GivenLibrary
+from musehub.web.given import GivenBrowser
 from musehub.web.page import AnyRequest
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
@@ -29,15 +29,8 @@ class Part(NamedTuple):
 
 
 @get("/{owner:str}/{name:str}/raw/{rest:path}")
-async def send_raw(
-    request: AnyRequest,
-    owner: FromPath[str],
-    name: FromPath[str],
-    rest: FromPath[Path],
-    library: GivenLibrary,
-) -> Response[Any]:
+async def send_raw(request: AnyRequest, rest: FromPath[Path], browser: GivenBrowser) -> Response[Any]:
     """The bytes of a file, streamed, under a type that no browser runs; or one range of them."""
-    browser = await library.open(owner, name)
     revision, path = await browser.resolve(address_text(rest))
     entry = await get_entry(browser, revision, path)
     if entry.kind in (DIRECTORY, SUBMODULE):

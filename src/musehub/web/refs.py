@@ -7,14 +7,13 @@ from string import hexdigits
 from typing import Any, NamedTuple
 
 from litestar import Response, get
-from litestar.params import FromPath
 
 from muse.objects.ids import ID_BYTES, Kind
 from musehub.db.history import CommitRow
 from musehub.db.ref_pages import is_storable
 from musehub.repos.refs import PeeledTag
 from musehub.web.addresses import RepositoryAddresses
-from musehub.web.given import GivenLibrary, GivenVisit
+from musehub.web.given import GivenBrowser, GivenRepository, GivenVisit
 from musehub.web.home import page_links, page_number
 from musehub.web.labels import ANNOTATED_MAX, tag_rev
 from musehub.web.page import AnyRequest, page_response
@@ -38,10 +37,9 @@ class RefRow(NamedTuple):
 
 @get("/{owner:str}/{name:str}/branches")
 async def show_branches(
-    request: AnyRequest, owner: FromPath[str], name: FromPath[str], visit: GivenVisit, library: GivenLibrary
+    request: AnyRequest, visit: GivenVisit, browser: GivenBrowser, repository: GivenRepository
 ) -> Response[bytes]:
     """The default branch, then those of the newest commits; with `at` those that stand at one commit."""
-    browser, repository = await library.open_page(owner, name)
     addresses = repository.addresses
     asked = _Asked.of(request)
     found = await browser.refs.list_branches(
@@ -79,10 +77,9 @@ async def show_branches(
 
 @get("/{owner:str}/{name:str}/tags")
 async def show_tags(
-    request: AnyRequest, owner: FromPath[str], name: FromPath[str], visit: GivenVisit, library: GivenLibrary
+    request: AnyRequest, visit: GivenVisit, browser: GivenBrowser, repository: GivenRepository
 ) -> Response[bytes]:
     """All tags, those of the newest commits first; with `at` those that stand at one commit."""
-    browser, repository = await library.open_page(owner, name)
     addresses = repository.addresses
     asked = _Asked.of(request)
     count = repository.refs.counts.tags

@@ -7,7 +7,7 @@ from litestar.di import Provide
 
 from musehub.web import assets, commits, files, home, insights, pushes, raw, refs, signing_in
 from musehub.web.addresses import RepositoryAddresses
-from musehub.web.given import provide_library
+from musehub.web.given import provide_browser, provide_repository
 from musehub.web.highlight import highlight_lines
 from musehub.web.markdown import Place, render_markdown
 from musehub.web.page import environment
@@ -37,7 +37,11 @@ def web_router() -> Router:
             pushes.show_push,
             insights.show_insights,
         ],
-        dependencies={"visit": Provide(provide_visit), "library": Provide(provide_library)},
+        dependencies={
+            "visit": Provide(provide_visit),
+            "browser": Provide(provide_browser),
+            "repository": Provide(provide_repository),
+        },
         include_in_schema=False,
     )
 
