@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from muse.errors import CorruptStore, Environment, LimitReached, MuseError, RemoteFailure, UsageError
+from musehub.db.sqlite_driver import make_connector
 from musehub.db.transaction import TransactionRecord, report
 from musehub.settings import Settings
 
@@ -161,11 +162,12 @@ _READER_CACHE_KIB = 2 << 10
 def _open_sqlite(settings: Settings, url: sa.URL) -> Database:
     if not url.database or url.database == ":memory:":
         raise UsageError("bad-setting", 'setting "database_url" must name a file for SQLite')
+    database = url.database
     try:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        Path(database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise Environment(
-            "read-only", f'cannot create the folder of "{url.database}": {error.strerror}'
+            "read-only", f'cannot create the folder of "{database}": {error.strerror}'
         ) from error
 
     def make(size: int, begin: str, timeout_s: float, pragmas: tuple[str, ...]) -> AsyncEngine:
@@ -176,8 +178,7 @@ def _open_sqlite(settings: Settings, url: sa.URL) -> Database:
             max_overflow=0,
             hide_parameters=True,
             pool_timeout=timeout_s,
-            # None: the driver starts no transactions of its own; `begin` below does.
-            connect_args={"isolation_level": None, "timeout": settings.busy_timeout_s},
+            async_creator=make_connector(database, settings.busy_timeout_s),
         )
 
         @event.listens_for(engine.sync_engine, "connect")
