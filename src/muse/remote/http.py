@@ -95,6 +95,8 @@ class Connection:
             hint = "the certificate of the hub is not trusted by this machine"
         elif isinstance(error, socket.gaierror):
             hint = "is the host's name written correctly?"
+        elif getattr(error, "reason", None) == "WRONG_VERSION_NUMBER":
+            reason, hint = "it does not speak TLS", "does the hub's address begin with http:// here?"
         else:
             hint = "is the hub running, and is the address right?"
         return RemoteFailure(
@@ -234,33 +236,44 @@ class Connection:
 
     def _receive_some(self) -> bool | None:
         """Take what is there: True if something, False at the end of the stream, None if nothing yet."""
+        data = self._take_some()
+        if data:
+            self._buffer += data
+        return None if data is None else bool(data)
+
+    def _take_some(self) -> bytes | None:
+        """Return what is there: b"" at the end of the stream, None if nothing is there yet."""
         assert self._socket is not None
         try:
             data = self._socket.recv(RECEIVE_BYTES)
         except self._retry_errors:
             return None
         except OSError:
-            return False
-        if not data:
-            return False
-        self.answered = True
-        self.bytes_received += len(data)
-        self._buffer += data
-        return True
+            return b""
+        if data:
+            self.answered = True
+            self.bytes_received += len(data)
+        return data
 
-    def _receive(self) -> bool:
-        """Wait for more; False at the end of the stream. Raises `remote-timeout`."""
+    def _wait(self) -> bytes:
+        """Wait for more and return it; b"" at the end of the stream. Raises `remote-timeout`."""
         if self._socket is None:
-            return False
+            return b""
         deadline = time.monotonic() + self._timeouts.idle_s
         while True:
-            received = self._receive_some()
-            if received is not None:
-                return received
+            data = self._take_some()
+            if data is not None:
+                return data
             poll = select.poll()
             poll.register(self._socket, select.POLLIN)
             if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000) and time.monotonic() >= deadline:
                 raise self._silent()
+
+    def _receive(self) -> bool:
+        """Wait for more and keep it; False at the end of the stream. Raises `remote-timeout`."""
+        data = self._wait()
+        self._buffer += data
+        return bool(data)
 
     def _silent(self) -> RemoteFailure:
         self.close()
@@ -297,11 +310,14 @@ class Connection:
 
     def read_piece(self, max_bytes: int, may_end: bool = False) -> bytes:
         """Return one to `max_bytes` bytes; b"" only where the answer `may_end` by closing."""
-        if not self._buffer and not self._receive():
-            if may_end:
-                return b""
-            raise self._closed()
-        piece = bytes(self._buffer[:max_bytes])
+        if not self._buffer:
+            data = self._wait()
+            if len(data) <= max_bytes:
+                if not data and not may_end:
+                    raise self._closed()
+                return data  # nearly always, and not copied
+            self._buffer += data
+        piece = bytes(memoryview(self._buffer)[:max_bytes])
         del self._buffer[:max_bytes]
         return piece
 

@@ -17,6 +17,7 @@ from muse.store.repository import Repository
 from muse.store.transaction import Transaction
 from muse.store.unfinished import Unfinished, clear_unfinished, find_unfinished, save_unfinished
 from muse.worktree.blobs import BlobFiles
+from muse.worktree.large import iter_large
 from muse.worktree.lock import work_tree_lock
 from muse.worktree.paths import Selection, join, parent_of
 from muse.worktree.plan import Plan, Planner, Write, check_tree_collisions, confuses_names, with_parents
@@ -283,9 +284,9 @@ class _Application:
             self._note(write, None if stats is None else pack_stats(stats), self._streamed)
             meter.add_file()
 
-    def _iter_content(self, write: Write, meter: Meter) -> Iterator[bytes]:
+    def _iter_content(self, write: Write, meter: Meter) -> Iterator[bytes | memoryview]:
         size_bytes = 0
-        for piece in self._objects.open_file(write.entry.kind, write.entry.id):
+        for piece in iter_large(self._objects, self._repository.segments_dir, write.entry.id):
             yield piece
             size_bytes += len(piece)
             meter.add_bytes(len(piece))

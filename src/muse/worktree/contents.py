@@ -60,7 +60,7 @@ def iter_contents(segments: SegmentReader, places: Sequence[Place]) -> Iterator[
 
 def _decode(place: Place, encoding: int, payload: memoryview, raw_size: int) -> Data | None:
     try:
-        data = bytes(payload) if encoding == Encoding.RAW else decompress(payload, raw_size)
+        data = payload if encoding == Encoding.RAW else decompress(payload, raw_size)
     except InvalidData:
         return None
     return data if _hash(data) == place.id else None
