@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from musehub.app.compose import open_hub_store
+from musehub.app.opening import open_hub_store
 from musehub.db.engine import open_database
 from musehub.db.instants import utc_now
 from musehub.db.sweep import list_pack_facts, list_repository_ids

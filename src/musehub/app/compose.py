@@ -27,9 +27,9 @@ from musehub.api.webhooks import WebhookController
 from musehub.app.dispatch import HubApp
 from musehub.app.errors import error_response
 from musehub.app.memory import Trimming
+from musehub.app.opening import open_hub_store
 from musehub.db.engine import Database, open_database
 from musehub.db.instants import Clock, utc_now
-from musehub.db.secrets import get_secret
 from musehub.fetch.service import FetchService
 from musehub.jobs.catalog import AFTER_PUSH
 from musehub.jobs.quiet import Traffic
@@ -38,7 +38,6 @@ from musehub.jobs.worker import Worker
 from musehub.push.service import PushService
 from musehub.settings import Settings
 from musehub.storage.metering import MeteredStore
-from musehub.storage.opening import open_store
 from musehub.storage.port import Store
 from musehub.telemetry.logs import log_fetch, log_job, log_push, log_request
 from musehub.telemetry.metrics import HubMetrics
@@ -135,15 +134,6 @@ def watch(
     fetches.observers += [metrics.on_fetch, log_fetch]
     worker.observers += [metrics.on_job, log_job]
     return metrics
-
-
-def open_hub_store(settings: Settings, database: Database, clock: Clock = utc_now) -> MeteredStore:
-    """The store that the settings name; the secret of its addresses is in the database, for all processes."""
-
-    async def url_secret() -> bytes:
-        return await get_secret(database, "store-urls", clock())
-
-    return open_store(settings, url_secret)
 
 
 def _metered(store: Store) -> MeteredStore:

@@ -14,10 +14,10 @@ import msgspec
 from muse.errors import Conflict
 from musehub.accounts.passwords import make_password
 from musehub.accounts.service import open_accounts
-from musehub.app.compose import create_app, open_hub_store
+from musehub.app.compose import create_app
 from musehub.app.listen import RunningServer, open_socket, socket_url
 from musehub.app.memory import return_large_blocks
-from musehub.db import migrate
+from musehub.app.opening import open_hub_store, prepare_database
 from musehub.db.engine import Database, open_database
 from musehub.db.instants import Clock, utc_now
 from musehub.settings import Settings
@@ -69,14 +69,6 @@ async def serve(settings: Settings, announce: Callable[[Started], None], clock: 
         # The socket listens already, so whoever reads the announcement can connect at once.
         announce(Started(url, password))
         await server.run()
-
-
-async def prepare_database(settings: Settings, database: Database) -> None:
-    """Migrate an embedded database; refuse an external one whose tables are not those of this version."""
-    if settings.embedded_database:
-        await migrate.upgrade(database)
-    else:
-        await migrate.check_up_to_date(database)
 
 
 async def create_first_admin(settings: Settings, database: Database, clock: Clock) -> str | None:

@@ -9,11 +9,10 @@ from collections.abc import Callable
 from litestar.types import Receive, Scope, Send
 
 from muse.errors import NotFound
-from musehub.app.compose import open_hub_store
 from musehub.app.dispatch import HubApp
 from musehub.app.errors import send_error
 from musehub.app.listen import RunningServer, open_socket, socket_url
-from musehub.app.serve import prepare_database
+from musehub.app.opening import open_hub_store, prepare_database
 from musehub.db.engine import open_database
 from musehub.db.instants import Clock, utc_now
 from musehub.jobs.work import Parts

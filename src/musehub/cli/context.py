@@ -37,8 +37,8 @@ def read_settings(args: argparse.Namespace) -> Settings:
 @asynccontextmanager
 async def opened_database(args: argparse.Namespace) -> AsyncIterator[Any]:
     """The hub's database, also while the hub is running."""
-    # Litestar and SQLAlchemy take a while to import; --help and mistakes need neither.
-    from musehub.app.serve import prepare_database
+    # SQLAlchemy takes a while to import; --help and mistakes do not need it.
+    from musehub.app.opening import prepare_database
     from musehub.db.engine import open_database
 
     settings = read_settings(args)
@@ -53,8 +53,7 @@ async def opened_database(args: argparse.Namespace) -> AsyncIterator[Any]:
 @asynccontextmanager
 async def opened_hub(args: argparse.Namespace, *, prepare: bool = True) -> AsyncIterator[Any]:
     """(settings, database, store) of the hub, also while it is running."""
-    from musehub.app.compose import open_hub_store
-    from musehub.app.serve import prepare_database
+    from musehub.app.opening import open_hub_store, prepare_database
     from musehub.db.engine import open_database
 
     settings = read_settings(args)

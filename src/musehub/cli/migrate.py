@@ -24,11 +24,12 @@ def run(args: argparse.Namespace) -> None:
     settings = read_settings(args)
     from musehub.db import migrate
     from musehub.db.engine import open_database
+    from musehub.db.revision import find_revision
 
     async def work() -> tuple[str | None, str]:
         database = open_database(settings)
         try:
-            before = await migrate.find_revision(database)
+            before = await find_revision(database)
             return before, await migrate.upgrade(database)
         finally:
             await database.close()

@@ -1,4 +1,4 @@
-"""Bringing a database to the tables of this version, and knowing whether it is there.
+"""Bringing a database to the tables of this version.
 
 Migrations only go forward: to go back, restore the backup made before. After a change of tables.py,
 `python -m musehub.db.migrate "add labels"` writes the next script, to be read and corrected.
@@ -17,8 +17,8 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from muse.errors import UsageError
 from musehub.db.engine import Database
+from musehub.db.revision import newest_revision
 from musehub.db.tables import metadata
 
 # Two processes that start together must not migrate together; the number is arbitrary but fixed.
@@ -32,38 +32,6 @@ async def upgrade(database: Database) -> str:
             await conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_POSTGRESQL_LOCK})")
         await conn.run_sync(_upgrade)
     return newest_revision()
-
-
-async def find_revision(database: Database) -> str | None:
-    """The revision that the database has, None for an empty one."""
-    async with database.read("find revision") as conn:
-        return await conn.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
-
-
-async def check_up_to_date(database: Database) -> None:
-    """Raise UsageError("bad-setting") with what to do if the tables are not those of this version."""
-    found, wanted = await find_revision(database), newest_revision()
-    if found == wanted:
-        return
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if found is not None and found not in known:
-        raise UsageError(
-            "bad-setting",
-            f'the database is at revision "{found}", which this version of musehub does not know',
-            hint="it was used by a newer version: install that one",
-        )
-    raise UsageError(
-        "bad-setting",
-        f'the database is at revision "{found or "none"}", this version needs "{wanted}"',
-        hint="make a backup, then run `musehub migrate`",
-    )
-
-
-def newest_revision() -> str:
-    """The revision that this version of the program needs."""
-    revision = ScriptDirectory.from_config(_config()).get_current_head()
-    assert revision is not None
-    return revision
 
 
 def find_differences(conn: sa.Connection) -> list[Any]:

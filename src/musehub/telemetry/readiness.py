@@ -11,7 +11,7 @@ from functools import cache
 from muse.errors import MuseError
 from muse.objects.ids import hash_bytes
 from musehub.db.engine import Database
-from musehub.db.migrate import find_revision, newest_revision
+from musehub.db.revision import find_revision, newest_revision
 from musehub.storage.port import Store
 
 logger = logging.getLogger("musehub")

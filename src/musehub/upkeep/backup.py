@@ -19,9 +19,9 @@ import sqlalchemy as sa
 
 import muse
 from muse.errors import Conflict, CorruptStore, Environment, UsageError
-from musehub.db import migrate
 from musehub.db.engine import Database
 from musehub.db.instants import Clock, utc_now
+from musehub.db.revision import find_revision, newest_revision
 from musehub.db.schedule import hold_off
 from musehub.db.tables import metadata, packs, users
 from musehub.storage.port import Store, pack_key
@@ -84,7 +84,7 @@ async def back_up(
         target.mkdir(parents=True, mode=0o700)
     except OSError as error:
         raise Environment("io-error", f'cannot write a backup to "{folder}": {error.strerror}') from error
-    revision = await migrate.find_revision(database)
+    revision = await find_revision(database)
     tables: dict[str, TableFile] = {}
     wanted: list[tuple[int, bytes, int]] = []
     async with database.read("back up") as conn:
@@ -139,11 +139,13 @@ async def restore(
     `bad-setting` for one of another version. A restore that died is begun again with an empty database.
     """
     manifest = await asyncio.to_thread(read_manifest, folder)
+    from musehub.db import migrate  # Alembic is for those alone who need it
+
     await migrate.upgrade(database)
-    if manifest["revision"] != await migrate.find_revision(database):
+    if manifest["revision"] != await find_revision(database):
         raise UsageError(
             "bad-setting",
-            f'the backup has revision "{manifest["revision"]}", not "{migrate.newest_revision()}"',
+            f'the backup has revision "{manifest["revision"]}", not "{newest_revision()}"',
             hint=f"restore it with musehub {manifest['version']}, then migrate",
         )
     source = folder / manifest["database"]

@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.musehub.hub import History, RunningHub
 from musehub.settings import load_settings
 import asyncio, time
-from musehub.app.serve import prepare_database
+from musehub.app.opening import prepare_database
 from musehub.db.engine import open_database
 
 settings = load_settings(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,3 +131,16 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
 def test_nothing_at_all_prints_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     assert "serve" in capsys.readouterr().err
+
+
+def test_a_command_about_accounts_imports_no_server(run: Run, tmp_path: Path) -> None:
+    """They take half a second of processor time, which scripts that manage users would pay each time."""
+    assert run("user", "add", "ada")[0] == 0
+    code = (
+        "import sys; from musehub.cli.main import main\n"
+        f"assert main(['user', 'list', '--data', {str(tmp_path / 'data')!r}]) == 0\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"alembic", "botocore", "granian", "jinja2", "litestar", "mako", "obstore", "pygments"}
+    assert not heavy & set(found.stderr.split())

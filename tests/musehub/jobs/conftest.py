@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from tests.musehub.hub import RunningHub
 
-from musehub.app.compose import open_hub_store
+from musehub.app.opening import open_hub_store
 from musehub.db.insights import list_insights
 from musehub.db.instants import Clock, utc_now
 from musehub.db.outbox import enqueue

@@ -12,7 +12,7 @@ from tests.musehub.seaweedfs import SeaweedFS
 
 from muse.remote.address import parse_hub_url
 from muse.remote.client import HubClient
-from musehub.app.compose import open_hub_store
+from musehub.app.opening import open_hub_store
 from musehub.db.instants import utc_now
 from musehub.db.objects import list_packs
 from musehub.db.repositories import RepositoryRow, find_owner_and_repository

@@ -16,7 +16,7 @@ from tests.musehub.upkeep.conftest import Upkeep
 
 from muse.errors import Conflict, CorruptStore
 from muse.objects.ids import Kind
-from musehub.app.compose import open_hub_store
+from musehub.app.opening import open_hub_store
 from musehub.db.engine import Database, open_database
 from musehub.db.instants import utc_now
 from musehub.jobs.schedule import run_schedule
