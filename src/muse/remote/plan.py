@@ -52,10 +52,9 @@ class Plan:
                 return False
         return True
 
-    def find_all(self) -> Plan:
+    def find_all(self) -> None:
         while self.find_more():
             pass
-        return self
 
     @property
     def is_empty(self) -> bool:
@@ -95,7 +94,8 @@ def plan_push(repository: Repository, targets: Iterable[Ref], known: Iterable[Re
     sent = [*((Kind.COMMIT, commit) for commit in new.commits), *dict.fromkeys(tags)]
     plan = Plan(new.blobs, new.metadata, sent, set(), new.steps, new.find_more)
     if haves or others:
-        plan.find_all().had = new.find_had()
+        plan.find_all()
+        plan.had = new.find_had()
     if others:
         seen = {*plan.metadata, *((Kind.BLOB, blob) for blob in plan.blobs)}
         for key in others:
@@ -144,7 +144,8 @@ def remove_recorded(hub: HubClient, path: str, plan: Plan, *, only_blobs: bool =
 
     What is recorded there is closed, so nothing below it needs to be asked for or sent.
     """
-    had = set(plan.find_all().had)
+    plan.find_all()
+    had = set(plan.had)
     blobs = _find_missing(hub, path, Kind.BLOB, plan.blobs, had)
     if only_blobs:
         steps = [step._replace(blobs=n) for step, n in zip(plan.steps, _recount(plan, blobs), strict=True)]
