@@ -20,6 +20,10 @@ from musehub.push.timeline import DECODE, WAIT, Timeline
 from musehub.repos.decoder import MissingBase
 from musehub.repos.objects import ObjectReader
 
+MAX_COMMIT_BYTES = 2 << 20
+"""Inflated commits of one batch: a few kilobytes of a stream may hold a gigabyte of names of parents."""
+
+_OF_COMMITS = frozenset((int(Kind.COMMIT), int(Kind.TAG)))
 _ORDER = {TREES: 1, BLOBS: 1, COMMITS: 2}
 
 
@@ -84,7 +88,7 @@ class Intake:
             # A frame of small deltas holds many thousand; more at once would make a long transaction.
             start = 0
             while start < len(records):
-                batch = records[start : start + self._recorder.batch_rows]
+                batch = _cut(records, start, self._recorder.batch_rows)
                 await self._take(frame.type, batch)
                 start += len(batch)
         await self._recorder.flush()
@@ -141,3 +145,16 @@ class Intake:
     def _parse(self, frame: Frame) -> list[Record]:
         self._frames.account(frame)
         return parse_batch(frame, self._max_object_bytes)
+
+
+def _cut(records: list[Record], start: int, max_rows: int) -> list[Record]:
+    """The next batch: so many records, and fewer of large commits, whose parents become a row each."""
+    batch = records[start : start + max_rows]
+    if batch[0].kind not in _OF_COMMITS:
+        return batch
+    size_bytes = 0
+    for place, record in enumerate(batch):
+        size_bytes += record.raw_size
+        if size_bytes > MAX_COMMIT_BYTES and place:
+            return batch[:place]
+    return batch

@@ -44,6 +44,8 @@ from musehub.storage.port import Store, pack_key
 
 FLUSH_BYTES = 4 << 20
 FLUSH_BLOB_BYTES = 16 << 20
+PARENTS_PER_ROW = 4
+"""A commit may have 4,096 parents, each a row: so many times the rows of a transaction may be of parents."""
 
 _BLOB = int(Kind.BLOB)
 
@@ -116,6 +118,7 @@ class Recorder:
         if (
             self._pending_bytes >= FLUSH_BYTES
             or len(self._records) >= self._pace.rows
+            or len(self._parent_rows) >= self._pace.rows * PARENTS_PER_ROW
             or self._pending_blob_bytes >= FLUSH_BLOB_BYTES
         ):
             await self.flush()
@@ -166,6 +169,7 @@ class Recorder:
         self, pack: tuple[bytes, int, list[BlobRow]] | None, seen_epoch: int
     ) -> RepositoryState:
         rows = len(self._records) + (len(pack[2]) if pack is not None else 0)
+        rows += max(0, len(self._parent_rows) - len(self._records))
         with metered() as meter:
             state = await self._record_rows(pack, seen_epoch)
         self._pace.note(rows, meter.held_s)
@@ -174,7 +178,7 @@ class Recorder:
     async def _record_rows(
         self, pack: tuple[bytes, int, list[BlobRow]] | None, seen_epoch: int
     ) -> RepositoryState:
-        async with self._database.transaction("record batch") as conn:
+        async with self._database.transaction("record batch", turn=self._repository_id) as conn:
             state = await begin_recording(
                 conn, self._repository, self._memory.epoch, lambda: self._relied_on(pack)
             )

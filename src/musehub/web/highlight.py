@@ -6,16 +6,28 @@ this in a thread.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable, Iterator
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from pygments.lexer import Lexer
 
+T = TypeVar("T")
+
 HIGHLIGHT_MAX_CHARS = 300_000
 """Longer texts are shown plain: some lexers manage no more than 300,000 characters a second."""
-_MAX_LINE_CHARS = 20_000
-"""Minified files hold lines on which lexers with look-ahead take minutes."""
+HIGHLIGHT_MAX_S = 2.0
+"""Of one processor, then the text is shown plain: with some lexers every quote that is opened and not closed
+looks through the whole rest of the file."""
+_MAX_LINE_CHARS = 2_000
+"""Nobody reads longer ones. A lexer with look-ahead takes seconds for a line of 20,000, in a single match, and
+nothing else of the hub runs meanwhile."""
+
+
+class _TooSlow(Exception):
+    """The lexer has had its time."""
 
 
 def highlight_lines(text: str, file_name: str) -> list[str]:
@@ -25,7 +37,10 @@ def highlight_lines(text: str, file_name: str) -> list[str]:
         lexer = _find_lexer(text, file_name)
     if lexer is None:
         return [escape(line) for line in split_lines(text)]
-    return _format(text, lexer)
+    try:
+        return _format(text, lexer)
+    except _TooSlow:
+        return [escape(line) for line in split_lines(text)]
 
 
 def highlight_block(text: str, language: str) -> str:
@@ -39,7 +54,10 @@ def highlight_block(text: str, language: str) -> str:
         lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
     except ClassNotFound:
         return escape(text)
-    return "\n".join(_format(text, lexer)) + ("\n" if text.endswith("\n") else "")
+    try:
+        return "\n".join(_format(text, lexer)) + ("\n" if text.endswith("\n") else "")
+    except _TooSlow:
+        return escape(text)
 
 
 def class_names() -> frozenset[str]:
@@ -59,14 +77,23 @@ def split_lines(text: str) -> list[str]:
 
 
 def _format(text: str, lexer: Lexer) -> list[str]:
-    from pygments import highlight
+    from pygments import format as format_tokens
     from pygments.formatters import HtmlFormatter
 
-    html = highlight("\n".join(split_lines(text)), lexer, HtmlFormatter(nowrap=True))
+    tokens = _within_time(lexer.get_tokens("\n".join(split_lines(text))))
+    html = format_tokens(tokens, HtmlFormatter(nowrap=True))
     # A lexer or the formatter adds a line end of its own.
     lines: list[str] = html.split("\n")
     count = len(split_lines(text))
     return lines[:count] + [""] * (count - len(lines))
+
+
+def _within_time(tokens: Iterable[T]) -> Iterator[T]:
+    end = time.thread_time() + HIGHLIGHT_MAX_S
+    for token in tokens:
+        yield token
+        if time.thread_time() > end:
+            raise _TooSlow
 
 
 def _find_lexer(text: str, file_name: str) -> Lexer | None:

@@ -11,6 +11,7 @@ import posixpath
 import re
 from collections.abc import Callable, Sequence
 from functools import cache
+from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 MARKDOWN_NAMES = (".md", ".markdown", ".mdown", ".mkd")
+
+MARKDOWN_MAX_CHARS = 200_000
+"""Longer documents are shown as they were written: the time that links and tags left open take grows with the
+square of their number. It is three seconds here, and minutes for a megabyte."""
 
 _TAGS = {
     *("h1", "h2", "h3", "h4", "h5", "h6", "p", "br", "hr", "wbr", "div", "span", "pre", "center"),
@@ -81,7 +86,12 @@ def is_markdown(file_name: str) -> bool:
 
 
 def render_markdown(text: str, place: Place) -> str:
-    """Clean HTML; headings stand one level below those of the page around it."""
+    """Clean HTML; headings stand one level below those of the page around it.
+
+    A document that is too long is shown as it was written.
+    """
+    if len(text) > MARKDOWN_MAX_CHARS:
+        return f'<pre class="code"><code>{escape(text)}</code></pre>'
     import nh3
 
     html = _parser().render(text)

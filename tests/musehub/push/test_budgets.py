@@ -9,7 +9,9 @@ from pathlib import Path
 from tests.musehub.hub import History, RunningHub, pack_of
 from tests.musehub.stores import WatchedStore
 
+from muse.objects.commit import decode_commit, encode_commit
 from muse.objects.ids import Kind
+from muse.wire.messages import RefUpdate
 from musehub.db.transaction import TransactionRecord
 from musehub.storage.signing import UrlSigner
 
@@ -61,3 +63,22 @@ def test_a_slow_store_delays_a_push_and_does_not_end_it(
     result = hub.user("ada").repository("notes").push_main(history, tip)
     assert result["refs"]["heads/main"]["target"] == tip.hex()
     assert sum(result["counts"][kind] for kind in ("commits", "trees", "blobs")) > 200
+
+
+def test_commits_of_very_many_parents_are_recorded_in_short_transactions(hub: RunningHub) -> None:
+    """Each parent is a row: a stream of 200 KB could have made a transaction of eight million."""
+    ada = hub.user("ada").repository("notes")
+    history = History()
+    start = history.commit_files({"f": b"1"})
+    commit = decode_commit(history.objects[Kind.COMMIT, start])
+    ada.push_main(history, start)
+    parents = [history.commit(commit.tree, start, message=str(number)) for number in range(800)]
+    merge = commit._replace(parents=tuple(parents))
+    tip = start
+    for number in range(60):
+        data = encode_commit(merge._replace(message=str(number)))
+        tip = history.put(Kind.COMMIT, data, tip if number else None)
+    records: list[TransactionRecord] = []
+    hub.database.observers.append(records.append)
+    ada.push(history, [RefUpdate("heads/main", start, tip)])
+    assert [record.name for record in records].count("record batch") >= 2

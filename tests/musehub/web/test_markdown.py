@@ -93,3 +93,10 @@ def test_headings_can_be_linked_to_and_stand_below_those_of_the_page() -> None:
     assert '<h2 id="the-muse-way">' in html
     assert '<h3 id="again">' in html
     assert '<h3 id="again-1">' in html
+
+
+def test_a_long_document_is_shown_as_it_was_written() -> None:
+    """A megabyte of tags that are never closed would keep a processor busy for minutes."""
+    html = render("<div>" * 60_000)
+    assert html.startswith('<pre class="code"><code>&lt;div&gt;&lt;div&gt;')
+    assert "<div>" not in html

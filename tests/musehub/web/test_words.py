@@ -67,6 +67,21 @@ def test_the_language_of_a_script_is_in_its_first_line() -> None:
     assert '<span class="kn">import</span>' in lines[1]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.cpp", "R\"(" * 90_000),
+        ("a.cpp", ("R\"(" * 100 + "\n") * 900),
+        ("A.java", "a " * 9_000),
+        ("A.java", ("public " * 280 + "\n") * 150),
+    ],
+)
+def test_what_a_lexer_is_too_slow_for_is_plain_and_escaped(name: str, text: str) -> None:
+    lines = highlight_lines(text + "<b>", name)
+    assert "<span" not in "".join(lines)
+    assert lines[-1].endswith("&lt;b&gt;")
+
+
 def test_the_bars_of_a_timeline_follow_each_other_and_end_where_the_whole_does() -> None:
     phases = [
         {"name": "other", "s": 0.1, "count": 4},
