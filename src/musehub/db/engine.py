@@ -16,7 +16,7 @@ import math
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from muse.errors import CorruptStore, Environment, LimitReached, MuseError, RemoteFailure, UsageError
 from musehub.db.sqlite_driver import make_connector
 from musehub.db.transaction import TransactionRecord, report
+from musehub.db.turns import Turns
 from musehub.settings import Settings
 
 
@@ -39,27 +40,37 @@ class Database:
     commit. On PostgreSQL both share one pool.
     """
 
-    def __init__(self, writer: AsyncEngine, reader: AsyncEngine, url: sa.URL) -> None:
+    def __init__(self, writer: AsyncEngine, reader: AsyncEngine, url: sa.URL, turns: Turns | None) -> None:
         self._writer = writer
         self._reader = reader
+        self._turns = turns
         self.url = url
         self.is_postgresql = url.get_backend_name() == "postgresql"
         self.observers: list[Callable[[TransactionRecord], None]] = []
 
     @asynccontextmanager
-    async def transaction(self, name: str) -> AsyncIterator[AsyncConnection]:
+    async def transaction(self, name: str, *, turn: int | None = None) -> AsyncIterator[AsyncConnection]:
         """One transaction that may write; `name` says what for, in meters and metrics.
+
+        Those of one `turn`, the id of a repository that all of them lock, go one after the other: on
+        PostgreSQL they would wait for its row with a connection each.
 
         Raises LimitReached("busy") when no connection is free in time or another writer keeps the
         lock, RemoteFailure("database-unavailable") when the database went away; both may be retried.
         """
-        async with self._work(self._writer, name, writes=True) as conn:
-            yield conn
+        asked = time.perf_counter()
+        async with AsyncExitStack() as stack:
+            if turn is not None and self._turns is not None:
+                try:
+                    await stack.enter_async_context(self._turns.take(turn))
+                except TimeoutError:
+                    raise _busy("others were busy with the same repository") from None
+            yield await stack.enter_async_context(self._work(self._writer, name, asked, writes=True))
 
     @asynccontextmanager
     async def read(self, name: str) -> AsyncIterator[AsyncConnection]:
         """One read-only transaction, whose statements all see the same state of the database."""
-        async with self._work(self._reader, name, writes=False) as conn:
+        async with self._work(self._reader, name, time.perf_counter(), writes=False) as conn:
             yield conn
 
     @property
@@ -74,8 +85,9 @@ class Database:
             await self._reader.dispose()
 
     @asynccontextmanager
-    async def _work(self, engine: AsyncEngine, name: str, *, writes: bool) -> AsyncIterator[AsyncConnection]:
-        asked = time.perf_counter()
+    async def _work(
+        self, engine: AsyncEngine, name: str, asked: float, *, writes: bool
+    ) -> AsyncIterator[AsyncConnection]:
         held = asked
         conn: AsyncConnection | None = None
         counted: dict[Any, Any] = {}
@@ -214,7 +226,7 @@ def _open_sqlite(settings: Settings, url: sa.URL) -> Database:
         settings.database_acquire_timeout_s,
         (*common, "PRAGMA query_only = ON", f"PRAGMA cache_size = -{_READER_CACHE_KIB}"),
     )
-    return Database(writer, reader, url)
+    return Database(writer, reader, url, None)  # its writers wait for their one connection
 
 
 def _open_postgresql(settings: Settings, url: sa.URL) -> Database:
@@ -249,7 +261,7 @@ def _open_postgresql(settings: Settings, url: sa.URL) -> Database:
 
     _check_when_taken(engine)
     _count_statements(engine)
-    return Database(engine, engine, url)
+    return Database(engine, engine, url, Turns(settings.database_acquire_timeout_s))
 
 
 def _check_when_taken(engine: AsyncEngine) -> None:
@@ -297,13 +309,7 @@ def _count_statements(engine: AsyncEngine) -> None:
 def _translate(error: Exception) -> Exception:
     """The error that a caller can act on; what is a defect of ours stays as it is."""
     if isinstance(error, exc.TimeoutError):
-        return LimitReached(
-            "busy",
-            "no database connection became free in time",
-            hint="try again in a moment",
-            retry=True,
-            details={"retry_after_s": BUSY_RETRY_AFTER_S},
-        )
+        return _busy("no database connection became free in time")
     if isinstance(error, exc.IntegrityError):
         return error
     if isinstance(error, exc.DBAPIError):
@@ -319,13 +325,7 @@ def _translate_driver_error(error: exc.DBAPIError) -> Exception:
     text = str(error.orig)
     state = str(getattr(error.orig, "sqlstate", None) or "")
     if "database is locked" in text or "table is locked" in text or state in ("40001", "40P01", "55P03"):
-        return LimitReached(
-            "busy",
-            "another writer kept the database busy",
-            hint="try again in a moment",
-            retry=True,
-            details={"retry_after_s": BUSY_RETRY_AFTER_S},
-        )
+        return _busy("another writer kept the database busy")
     if state == "57014":
         return _unavailable("a statement took longer than the time-out allows", text)
     if "disk is full" in text or state == "53100":
@@ -353,6 +353,16 @@ def _translate_driver_error(error: exc.DBAPIError) -> Exception:
 
 def _is_connection_loss(error: exc.DBAPIError) -> bool:
     return isinstance(error, exc.InterfaceError) or "unable to open database file" in str(error.orig)
+
+
+def _busy(why: str) -> MuseError:
+    return LimitReached(
+        "busy",
+        why,
+        hint="try again in a moment",
+        retry=True,
+        details={"retry_after_s": BUSY_RETRY_AFTER_S},
+    )
 
 
 def _unavailable(why: str, cause: str) -> MuseError:

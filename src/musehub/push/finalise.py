@@ -105,7 +105,7 @@ async def finalise(
     """
     names = [update.name for update in header.updates]
     with metered() as meter:
-        async with database.transaction("finalise push") as conn:
+        async with database.transaction("finalise push", turn=repository.id) as conn:
             targets: dict[Kind, list[bytes]] = {}
             for update in header.updates:
                 if update.new is not None:

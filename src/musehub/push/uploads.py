@@ -141,7 +141,7 @@ async def _record_pack(
 ) -> int:
     """Record a pack; returns the repository's epoch."""
     now = service.clock()
-    async with service.database.transaction("record pack") as conn:
+    async with service.database.transaction("record pack", turn=repository.id) as conn:
         state = await begin_recording(
             conn, repository, repository.gc_epoch, lambda: {Kind.BLOB: verified.bases}
         )

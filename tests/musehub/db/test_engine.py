@@ -141,6 +141,36 @@ async def test_writers_wait_for_each_other(database: Database) -> None:
     assert await count_users(database) == 30
 
 
+async def test_transactions_of_one_turn_hold_one_connection(database: Database) -> None:
+    held: list[int] = []
+
+    async def write(turn: int) -> None:
+        async with database.transaction("write", turn=turn) as conn:
+            await conn.execute(sa.select(1))
+            held.append(database.checked_out)
+
+    await asyncio.gather(*(write(7) for _ in range(5)))
+    assert held == [1] * 5
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+async def test_whoever_waits_too_long_for_a_turn_is_told_to_come_again(
+    make_settings: Callable[..., Settings], database_url: str
+) -> None:
+    database = open_database(make_settings(database_url=database_url, database_acquire_timeout_s=0.2))
+    async with database.transaction("first", turn=7):
+        async with database.transaction("another", turn=8):
+            pass
+        with pytest.raises(LimitReached) as caught:
+            async with database.transaction("second", turn=7):
+                raise AssertionError("the first one has not ended")
+    assert caught.value.code == "busy"
+    assert caught.value.retry
+    async with database.transaction("third", turn=7):
+        pass
+    await database.close()
+
+
 async def test_two_processes_write_to_one_embedded_database(
     make_settings: Callable[..., Settings], database_url: str
 ) -> None:
