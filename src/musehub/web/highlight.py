@@ -22,8 +22,8 @@ HIGHLIGHT_MAX_S = 2.0
 """Of one processor, then the text is shown plain: with some lexers every quote that is opened and not closed
 looks through the whole rest of the file."""
 _MAX_LINE_CHARS = 2_000
-"""Nobody reads longer ones. A lexer with look-ahead takes seconds for a line of 20,000, in a single match, and
-nothing else of the hub runs meanwhile."""
+"""Nobody reads longer ones. A lexer with look-ahead takes seconds for a line of 20,000, in one match, and
+nothing else runs beside it."""
 
 
 class _TooSlow(Exception):
