@@ -16,14 +16,11 @@ from typing import NamedTuple
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from muse.errors import CorruptStore, NotFound
-from muse.objects.ids import Kind
-from muse.objects.references import iter_references
 from muse.packs.pack import PackWriter
 from muse.packs.record import Record, encode_object
 from musehub.db.checks import keep_missing
 from musehub.db.engine import Database
 from musehub.db.objects import BlobRow, load_blob_rows
-from musehub.db.refs import list_refs
 from musehub.db.state import Totals, add_to_totals, load_state, note_healed, take_back_pack
 from musehub.db.sweep import (
     PackFacts,
@@ -32,20 +29,15 @@ from musehub.db.sweep import (
     delete_packs,
     delete_records,
     find_last_position,
-    iter_blob_rows,
-    iter_record_places,
-    list_blobs_after,
-    list_pack_facts,
-    list_records_after,
     replace_record,
     sum_payloads,
     switch_pack,
 )
-from musehub.repos.objects import ObjectReader, parse_stored, record_size
+from musehub.repos.objects import ObjectReader, parse_stored
 from musehub.storage.port import Store, pack_key
+from musehub.upkeep.marking import Marking
 from musehub.upkeep.marks import Marks
 
-WALK_AT_ONCE = 500
 REMOVE_AT_ONCE = 2_000
 """Rows of one transaction: some 50 ms."""
 ENCODE_AT_ONCE = 100
@@ -85,32 +77,27 @@ class Collector:
         self._store = store
         self._id = repository_id
         self._name = name
-        self._cutoff = cutoff
         self._now = now
-        self._marks = Marks()
-        self._refs: set[tuple[int, bytes]] = set()
-        self._write_count = 0
-        self._last_position = 0
-        self._packs: dict[int, PackFacts] = {}
-        self._last_pack = 0
-        self._absent_blobs: set[bytes] = set()
+        self._seen = Marking(database, store, repository_id, cutoff)
+        self._marks = self._seen.marks
+        self._packs = self._seen.packs
         self._rewritten = 0
         self._removed_packs = 0
         self._freed = 0
 
     def close(self) -> None:
-        self._marks.close()
+        self._seen.close()
 
     async def run(self, *, dry_run: bool) -> Collected:
         """Mark and sweep. A repository that is damaged or being deleted is left alone."""
         objects: dict[str, int] = {}
         try:
-            await self._mark()
+            await self.mark()
             objects = await asyncio.to_thread(self._marks.count_dead_by_kind)
             if dry_run:
                 await self._estimate()
             else:
-                await self._sweep()
+                await self.sweep()
         except _Busy:
             return self._collected(
                 objects, "it is being pushed to all the time; the rest is left for the next time"
@@ -124,105 +111,14 @@ class Collector:
     def _collected(self, objects: dict[str, int], left: str | None) -> Collected:
         return Collected(self._name, objects, self._removed_packs, self._rewritten, self._freed, left)
 
-    # ---- mark
-
-    async def _mark(self) -> None:
-        async with self._database.transaction("begin clean-up") as conn:
-            state = await load_state(conn, self._id, lock=True)
-            if state is None:
-                raise NotFound("repository-not-found", "it was deleted")
-            self._write_count = state.write_count
-            self._last_position = await find_last_position(conn, self._id)
-            packs = await list_pack_facts(conn, self._id)
-            refs = await list_refs(conn, self._id)
-        self._packs = {pack.id: pack for pack in packs}
-        self._last_pack = max(self._packs, default=0)
-        async for page in iter_record_places(self._database, self._id):
-            young = [place.recorded_at >= self._cutoff for place in page]
-            await asyncio.to_thread(self._marks.add_records, page, young)
-        async for rows in iter_blob_rows(self._database, self._id):
-            live = [self._is_young(row.pack_id) for row in rows]
-            await asyncio.to_thread(self._marks.add_blobs, rows, map(record_size, rows), live)
-        self._refs = {(int(ref.kind), ref.target) for ref in refs.values()}
-        await self._mark_keys(self._refs)
-        await self._walk()
-        await asyncio.to_thread(self._marks.keep_bases)
-
-    def _is_young(self, pack_id: int) -> bool:
-        pack = self._packs.get(pack_id)
-        return pack is None or pack.created_at >= self._cutoff
-
-    async def _mark_keys(self, keys: set[tuple[int, bytes]]) -> None:
-        self._check_absent(await asyncio.to_thread(self._marks.mark, keys))
-
-    def _check_absent(self, absent: set[tuple[int, bytes]]) -> None:
-        # Blobs that a check found missing are noted as such; a record that is named must be there.
-        self._absent_blobs.update(object_id for kind, object_id in absent if kind == Kind.BLOB)
-        damaged = [key for key in absent if key[0] != Kind.BLOB]
-        if damaged:
-            kind, object_id = damaged[0]
-            raise CorruptStore(
-                "missing-object", f"the {Kind(kind).name.lower()} {object_id.hex()} is named and not there"
-            )
-
-    async def _walk(self) -> None:
-        """Mark all that live records name.
-
-        Commits are read all, dead ones too, in the order in which they were recorded: following them from the
-        newest to the oldest would be one question each.
-        """
-        reader = ObjectReader(self._database, self._store, self._id)
-        last = 0
-        while page := await asyncio.to_thread(self._marks.list_commits, last, WALK_AT_ONCE):
-            loaded = await reader.load_many(Kind.COMMIT, [object_id for _position, object_id in page])
-            await asyncio.to_thread(self._add_edges, loaded)
-            last = page[-1][0]
-        while True:
-            self._check_absent(await asyncio.to_thread(self._marks.spread))
-            todo = await asyncio.to_thread(self._marks.take_todo, WALK_AT_ONCE)
-            if not todo:
-                return
-            for kind, ids in todo.items():
-                loaded = await reader.load_many(kind, ids)
-                named = await asyncio.to_thread(_find_named, kind, list(loaded.values()))
-                await self._mark_keys(named)
-
-    def _add_edges(self, loaded: dict[bytes, bytes]) -> None:
-        self._marks.add_edges(
-            (commit_id, int(kind), object_id)
-            for commit_id, data in loaded.items()
-            for kind, object_id in iter_references(Kind.COMMIT, data)
-        )
-
-    async def _catch_up(self) -> None:
-        """Mark what was recorded, and where refs moved to, since this clean-up last looked."""
-        async with self._database.read("look again") as conn:
-            state = await load_state(conn, self._id)
-            if state is None:
-                raise NotFound("repository-not-found", "it was deleted")
-            if state.write_count == self._write_count:
-                return
-            refs = await list_refs(conn, self._id)
-            places = await list_records_after(conn, self._id, self._last_position)
-            packs = await list_pack_facts(conn, self._id, self._last_pack)
-            rows = await list_blobs_after(conn, self._id, self._last_pack) if packs else []
-        self._packs |= {pack.id: pack for pack in packs}
-        await asyncio.to_thread(self._marks.add_records, places, [True] * len(places))
-        await asyncio.to_thread(self._marks.add_blobs, rows, map(record_size, rows), [True] * len(rows))
-        moved = {(int(ref.kind), ref.target) for ref in refs.values()} - self._refs
-        # What is based on something needs it, and all that this names, to stay.
-        bases = {(place.kind, place.base) for place in places if place.base is not None}
-        await self._mark_keys(moved | bases)
-        await self._walk()
-        await asyncio.to_thread(self._marks.keep_bases)
-        self._refs |= moved
-        self._write_count = state.write_count
-        self._last_position = max((place.position for place in places), default=self._last_position)
-        self._last_pack = max((pack.id for pack in packs), default=self._last_pack)
+    async def mark(self) -> None:
+        """Find what is reachable."""
+        await self._seen.begin()
 
     # ---- sweep
 
-    async def _sweep(self) -> None:
+    async def sweep(self) -> None:
+        """Remove what is not, whatever is pushed meanwhile; `mark` came before."""
         await self._free_live_records()
         while await self._alone("remove records", self._remove_records):
             pass
@@ -237,20 +133,20 @@ class Collector:
     async def _alone(self, name: str, work: Callable[[AsyncConnection], Awaitable[Totals | None]]) -> bool:
         """Run `work` in a transaction that sees exactly what was marked; False when it has nothing to do."""
         for attempt in range(MAX_ATTEMPTS):
-            await self._catch_up()
+            await self._seen.catch_up()
             async with self._database.transaction(name) as conn:
                 state = await load_state(conn, self._id, lock=True)
                 if state is None:
                     raise NotFound("repository-not-found", "it was deleted")
-                if state.write_count != self._write_count:
+                if state.write_count != self._seen.write_count:
                     continue
                 freed = await work(conn)
                 if freed is None:
                     return False
                 await add_to_totals(conn, self._id, -freed.bytes, -freed.objects, removed=True)
                 if not self._database.is_postgresql:
-                    self._last_position = await find_last_position(conn, self._id)
-            self._write_count += 1
+                    self._seen.last_position = await find_last_position(conn, self._id)
+            self._seen.write_count += 1
             self._freed += freed.bytes
             await asyncio.sleep(0.01 * attempt)  # let those who wait for the lock have it
             return True
@@ -294,8 +190,8 @@ class Collector:
 
     async def _remove_packs(self, conn: AsyncConnection) -> Totals | None:
         live = self._marks.sum_packs()
-        empty = [pack for pack in self._packs.values() if pack.id not in live and not self._is_young(pack.id)]
-        empty = empty[:REMOVE_AT_ONCE]
+        old = [pack for pack in self._packs.values() if not self._seen.is_young(pack.id)]
+        empty = [pack for pack in old if pack.id not in live][:REMOVE_AT_ONCE]
         if not empty:
             return None
         size_bytes = await delete_packs(conn, self._id, [pack.id for pack in empty])
@@ -310,7 +206,7 @@ class Collector:
         state = await load_state(conn, self._id)
         if state is None or not state.is_incomplete:
             return None
-        await keep_missing(conn, self._id, sorted(self._absent_blobs))
+        await keep_missing(conn, self._id, sorted(self._seen.absent_blobs))
         await note_healed(conn, self._id)
         return Totals(0, 0)
 
@@ -319,7 +215,7 @@ class Collector:
         return [
             pack
             for pack in self._packs.values()
-            if not self._is_young(pack.id)
+            if not self._seen.is_young(pack.id)
             and pack.id in live
             and 2 * live[pack.id][1] < pack.size_bytes
             # What is dead may be less than the index: nothing is won then.
@@ -352,7 +248,7 @@ class Collector:
     async def _estimate(self) -> None:
         live = await asyncio.to_thread(self._marks.sum_packs)
         for pack in self._packs.values():
-            if self._is_young(pack.id):
+            if self._seen.is_young(pack.id):
                 continue
             count, size_bytes = live.get(pack.id, (0, 0))
             if not count:
@@ -370,10 +266,6 @@ async def _measure_dead(conn: AsyncConnection, repository_id: int, marks: Marks)
     for kind, ids in marks.iter_dead(REMOVE_AT_ONCE):
         total += await sum_payloads(conn, repository_id, kind, ids)
     return total
-
-
-def _find_named(kind: Kind, objects: list[bytes]) -> set[tuple[int, bytes]]:
-    return {(int(of), object_id) for data in objects for of, object_id in iter_references(kind, data)}
 
 
 def _copy_live(

@@ -288,10 +288,10 @@ def test_a_push_that_lands_between_marking_and_sweeping_keeps_what_it_needs(upke
     collector = Collector(
         upkeep.database, upkeep.store, row.id, "ada/notes", cutoff=now - timedelta(days=1), now=now
     )
-    upkeep.call(collector._mark())
+    upkeep.call(collector.mark())
     third = history.commit_files({"more": b"3"}, second)
     ada.push_main(history, third, first)
-    upkeep.call(collector._sweep())
+    upkeep.call(collector.sweep())
     collector.close()
     assert fetched(ada)["C"] == 3
 
