@@ -54,7 +54,7 @@ class Store(Protocol):
     def open(self, key: str) -> AbstractAsyncContextManager[memoryview]:
         """Map the whole value read-only for the length of the block; the view dies with it.
 
-        Memory: pages of a local file. Raises NotFound("pack-not-found").
+        Memory: pages of a local file, or up to 24 MiB. Raises NotFound("pack-not-found").
         """
         ...
 

@@ -28,9 +28,12 @@ from musehub.storage.s3_address import S3Address, sign_request
 from musehub.storage.s3_parts import PART_MIN_BYTES, S3Parts
 
 if TYPE_CHECKING:
+    from obstore import GetResult
     from obstore.store import ClientConfig, RetryConfig
 
 
+_READ_AT_ONCE = 24 << 20
+"""Packs of our clients have 16 MiB. For a moment there are two copies, and two packs are verified at once."""
 _STREAMED_AT_ONCE = 512 << 10
 """With 4 MiB two downloads at a time kept 60 MB more of memory, and were not faster."""
 
@@ -96,26 +99,22 @@ class S3Store:
 
     @asynccontextmanager
     async def open(self, key: str) -> AsyncIterator[memoryview]:
-        # A file rather than memory: several packs are verified at once, and pages of a file can be given
-        # back.
         check_key(key)
-        with tempfile.TemporaryFile() as file:
-            with _translated(key):
-                result = await obstore.get_async(self._store, key)
-                async for data in result.stream(min_chunk_size=_STREAMED_AT_ONCE):
-                    await asyncio.to_thread(file.write, data)
-            file.flush()
-            if result.meta["size"] == 0:
-                yield memoryview(b"")
-                return
-            view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        with _translated(key):
+            result = await obstore.get_async(self._store, key)
+            if result.meta["size"] <= _READ_AT_ONCE:
+                # Each piece would have to wait for the threads that verify other packs meanwhile.
+                data: obstore.Bytes | mmap.mmap = await result.bytes_async()
+            else:
+                data = await _map(result)
+        view = memoryview(data)
+        try:
+            yield view
+        finally:
             try:
-                yield view
-            finally:
-                try:
-                    view.release()
-                except BufferError:
-                    pass  # a record of it is still alive somewhere; the mapping goes with the last one
+                view.release()
+            except BufferError:
+                pass  # a record of it is still alive somewhere; the bytes go with the last one
 
     async def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         asked = [(start, size) for start, size in ranges if size]  # S3 has no empty ranges
@@ -195,6 +194,15 @@ class S3Store:
 
     async def close(self) -> None:
         return None
+
+
+async def _map(result: GetResult) -> mmap.mmap:
+    """Bring a large value into a file rather than into memory: pages of a file can be given back."""
+    with tempfile.TemporaryFile() as file:
+        async for data in result.stream(min_chunk_size=_STREAMED_AT_ONCE):
+            await asyncio.to_thread(file.write, data)
+        file.flush()
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _bound_headers(size_bytes: int, sha256: bytes) -> dict[str, str]:

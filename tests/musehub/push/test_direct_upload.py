@@ -158,7 +158,7 @@ def test_an_address_that_expired_before_use_is_replaced(
     hub = start_hub(store_url=f"{settings.store_url}&public_endpoint={public.origin}", stream_max_objects=20)
     ada = make_ada(hub)
     commit_noise(ada.repository, 21 << 20)
-    signed_at = [datetime.now(UTC) - timedelta(hours=1)] * 2
+    signed_at = [datetime.now(UTC) - timedelta(hours=hours) for hours in (1, 2)]
     monkeypatch.setattr(
         botocore.auth,
         "get_current_datetime",

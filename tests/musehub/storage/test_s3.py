@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 from urllib.parse import urlsplit
 
 import pytest
@@ -61,6 +62,14 @@ async def test_clients_are_sent_to_the_public_endpoint(seaweedfs: SeaweedFS) -> 
     await store.put("packs/1/a", [b"abc"], hash_bytes(b"abc"))
     async with store.open("packs/1/a") as view:
         assert bytes(view) == b"abc"
+
+
+async def test_a_value_too_large_for_memory_is_read_whole(store: S3Store) -> None:
+    data = os.urandom(1 << 20) * 25
+    await store.put("packs/1/a", [data], hash_bytes(data))
+    async with store.open("packs/1/a") as view:
+        assert view.readonly
+        assert hash_bytes(view) == hash_bytes(data)
 
 
 async def test_an_expired_address_is_refused(store: S3Store) -> None:
