@@ -67,8 +67,12 @@ class Parser(argparse.ArgumentParser):
         self._separates = False
         self.default_subcommand: str | None = None
 
+    def format_usage(self) -> str:
+        """Also what the standard library keeps before it hides the positional arguments for a while."""
+        return f"usage: {self._make_usage()}\n"
+
     def format_help(self) -> str:
-        self.usage = self._make_usage()
+        self.usage = self.usage or self._make_usage()
         return super().format_help()
 
     def _make_usage(self) -> str:

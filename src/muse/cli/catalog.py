@@ -56,6 +56,13 @@ HABITS: dict[str, str] = {
     "checkout": "muse switch BRANCH changes the branch, muse restore PATH brings files back",
     "reset": "muse undo takes back the last operation, muse restore PATH brings files back",
     "revert": "muse restore --source REVISION PATH brings files back; then muse commit",
+    "merge": "muse pull moves a branch forward to what its remote has; two lines of work are not joined "
+    "here yet: put yours on top with muse switch and muse restore --source",
+    "rebase": "muse switch -c NAME BRANCH, then muse restore --source YOURS PATH brings files over",
+    "cherry-pick": "muse restore --source REVISION PATH brings files over; then muse commit",
+    "rm": "delete the file; muse commit records that it is gone",
+    "mv": "move the file; muse commit finds where it went",
+    "lfs": "nothing to set up: large files are cut into pieces, and only changed pieces are stored and sent",
     "stash": "commit to a branch of its own: muse switch -c NAME, then muse commit",
     "reflog": "muse oplog lists every operation that moved a branch",
     "ls-files": "muse ls-tree -r HEAD lists the files of the last commit",

@@ -43,6 +43,8 @@ class Context:
         self.environment = environment
         self.now = now
         self._command_line = command_line
+        self.token_is_given = False
+        """Whether a hub was asked with the token of MUSE_TOKEN, which wins over every login."""
         self._repository: Repository | None = None
         try:
             self.directory = Path(os.path.abspath(options.start_folder or os.curdir))
@@ -127,6 +129,7 @@ class Context:
         from muse.remote.credentials import CredentialFile, credentials_path
 
         token = self.environment.get("MUSE_TOKEN")
+        self.token_is_given = bool(token)
         if not token:
             credential = CredentialFile(credentials_path(self.config_path)).find(origin)
             token = credential.token if credential is not None else None

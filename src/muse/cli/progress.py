@@ -67,12 +67,14 @@ class ProgressLine:
 def render(phase: str, done: int, total: int | None, unit: str, newly_done: int, elapsed_s: float) -> str:
     """Write one line: phase, bar, percentage, amounts, and for bytes the rate."""
     is_bytes = unit == "bytes"
+    if total:
+        done = min(done, total)  # what is sent twice after a failure is no part of the whole
     amount = human_size(done) if is_bytes else f"{done:,}"
     if total:
-        filled = min(BAR_WIDTH, BAR_WIDTH * done // total)
+        filled = BAR_WIDTH * done // total
         bar = "█" * filled + "░" * (BAR_WIDTH - filled)
         whole = human_size(total) if is_bytes else f"{total:,} {unit}"
-        text = f"{phase} {bar} {min(100, 100 * done // total)} %  {amount} of {whole}"
+        text = f"{phase} {bar} {100 * done // total} %  {amount} of {whole}"
     else:
         text = f"{phase}  {amount}" + ("" if is_bytes else f" {unit}")
     if is_bytes and elapsed_s >= SHOWN_AFTER_S:

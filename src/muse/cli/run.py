@@ -13,10 +13,13 @@ from muse.cli import exits
 from muse.cli.arguments import COLOR_CHOICES, GLOBAL_OPTIONS, Parser
 from muse.cli.catalog import COMMANDS, GROUPS, HABITS, module_name
 from muse.cli.output import ClosedPipe, Output
-from muse.errors import Environment, InternalError, MuseError, UsageError
+from muse.errors import AccessDenied, Environment, InternalError, MuseError, UsageError
 
 if TYPE_CHECKING:
     from muse.cli.context import Context
+
+
+TOKEN_REFUSALS = ("bad-credentials", "token-expired", "token-revoked")
 
 
 class Command(Protocol):
@@ -149,7 +152,12 @@ def run_command(
 
     line = ["muse", command, *rest]
     with Context(options, output, environment, now, line) as context:
-        return module.run(context, options) or exits.OK
+        try:
+            return module.run(context, options) or exits.OK
+        except AccessDenied as refusal:
+            if context.token_is_given and refusal.code in TOKEN_REFUSALS:
+                refusal.hint = "this is the token in MUSE_TOKEN: unset that, or put a valid one there"
+            raise
 
 
 def split_command(arguments: list[str]) -> tuple[Namespace, str | None, list[str]]:

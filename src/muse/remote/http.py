@@ -90,7 +90,7 @@ class Connection:
             raise
 
     def _unreachable(self, error: OSError) -> RemoteFailure:
-        reason = error.strerror or str(error) or type(error).__name__
+        reason = (error.strerror or str(error) or type(error).__name__).lower()
         if type(error).__name__ == "SSLCertVerificationError":
             hint = "the certificate of the hub is not trusted by this machine"
         elif isinstance(error, socket.gaierror):
@@ -101,7 +101,7 @@ class Connection:
             hint = "is the hub running, and is the address right?"
         return RemoteFailure(
             "remote-unreachable",
-            f'cannot connect to "{self.origin}": {reason.lower()}',
+            f'cannot connect to "{self.origin}": {reason}',
             hint=hint,
             retry=True,
         )

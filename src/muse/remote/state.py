@@ -26,7 +26,9 @@ def get_remote_url(repository: Repository, remote: str) -> RepositoryUrl:
         raise NotFound(
             "unknown-remote",
             f'there is no remote "{remote}"',
-            hint=f"`muse remote add {remote} http://HOST:PORT/OWNER/NAME` adds it",
+            hint=f"give it a name first: `muse remote add origin {remote}`"
+            if "://" in remote
+            else f"`muse remote add {remote} http://HOST:PORT/OWNER/NAME` adds it",
         )
     return parse_repository_url(url)
 

@@ -48,6 +48,14 @@ def test_a_line_is_redrawn_ten_times_a_second_and_removed_at_the_end() -> None:
     assert stream.getvalue() == f"\rupload {bar} 50 %  1.0 KiB of 2.0 KiB  1.0 KiB/s\x1b[K\r\x1b[K"
 
 
+def test_what_is_sent_twice_does_not_exceed_the_whole() -> None:
+    stream, clock = io.StringIO(), Clock()
+    line = ProgressLine(stream, clock, 80)
+    clock.now += 1
+    line("upload", 3072, 2048, "bytes")
+    assert "█ 100 %  2.0 KiB of 2.0 KiB" in stream.getvalue()
+
+
 def test_a_phase_without_a_total_counts() -> None:
     stream, clock = io.StringIO(), Clock()
     line = ProgressLine(stream, clock, 20)

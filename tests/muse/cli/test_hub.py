@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import itertools
 import json
+import signal
+import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.hub_process import HubProcess
+from tests.scripted_server import Peer, serve_script
 
+from muse.cli import exits
 from muse.cli.commands.push import timeline_rows
+from muse.wire.messages import Limits
 
 from .conftest import Muse, modules_of, rooms_of
+from .test_main import PROGRAM
 
 _numbers = itertools.count(1)
+_NO_REFS = json.dumps(
+    {
+        "protocol": 1,
+        "repository": "ada/songs",
+        "visibility": "private",
+        "default_branch": "main",
+        "may_write": True,
+        "limits": Limits().to_json(),
+        "refs": {},
+    }
+).encode()
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +117,9 @@ def test_what_became_of_a_push_is_answered_from_anywhere(ada: Muse, url: str) ->
     elsewhere("remote", "add", "origin", url)
     receipt = elsewhere("push", "--receipt", pushed["push_id"], "origin", "--json").json
     assert (receipt["state"], receipt["push_id"]) == ("done", pushed["push_id"])
-    assert elsewhere("push", "--receipt", pushed["push_id"], "origin").lines[0].startswith("push ")
+    lines = elsewhere("push", "--receipt", pushed["push_id"], "origin").lines
+    assert lines[0].startswith(f"push {pushed['push_id']} landed (")
+    assert "T" not in lines[0].partition("(")[2].replace("Tue", "").replace("Thu", "")
     assert "receipt-not-found" in ada("push", "origin", "--receipt", code=3).errors
     assert "receipt-not-found" in ada("push", "--receipt", "00" * 16, code=3).errors
     assert "bad-arguments" in ada("push", "--receipt", "beef", code=2).errors
@@ -249,6 +269,69 @@ def test_no_hub_at_that_address(muse: Muse) -> None:
     muse("remote", "add", "origin", "http://127.0.0.1:9/ada/songs")
     error = json.loads(muse("fetch", "--json", code=7).errors)["error"]
     assert error["code"] == "remote-unreachable"
+
+
+def test_what_is_no_remote_gets_a_hint_that_fits(muse: Muse) -> None:
+    muse.commit("one", a_txt="1")
+    errors = muse("push", "http://127.0.0.1:9/ada/songs", code=3).errors
+    assert "muse remote add origin http://127.0.0.1:9/ada/songs" in errors
+    assert "http://127.0.0.1:1337" in muse("auth", "login", "127.0.0.1:1337", code=3).errors
+    assert "muse remote add upstream http" in muse("push", "upstream", code=3).errors
+
+
+def test_a_refused_token_is_named_where_it_came_from(ada: Muse, hub_process: HubProcess) -> None:
+    ada.environment["MUSE_TOKEN"] = "mht_nobody"
+    assert "hint: this is the token in MUSE_TOKEN" in ada("push", code=6).errors
+    arguments = ("auth", "login", str(hub_process.origin), "--user", "admin", "--password-stdin")
+    assert "MUSE_TOKEN" not in ada(*arguments, stdin=b"wrong\n", code=6).errors
+
+
+def test_an_interrupted_push_says_that_it_can_be_taken_up(muse: Muse) -> None:
+    begun, over = threading.Event(), threading.Event()
+
+    def hang(peer: Peer) -> None:
+        while (first := peer.read_head()[0]).startswith("GET"):
+            peer.answer(200, _NO_REFS, content_type="application/json")
+        if first:
+            begun.set()
+            over.wait(60)
+
+    muse.environment["MUSE_TOKEN"] = "mht_some"
+    muse.commit("one", a_txt="1")
+    with serve_script(hang) as server:
+        muse("remote", "add", "origin", f"{server.origin}/ada/songs")
+        with subprocess.Popen(
+            [PROGRAM, "push"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=muse.folder,
+            env=muse.environment,
+            text=True,
+        ) as process:
+            assert begun.wait(60)
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate()
+            over.set()
+    assert (process.returncode, output) == (exits.INTERRUPTED, "")
+    assert errors.startswith("warning: this push has not ended\nhint: push again when you like")
+
+
+def test_a_push_that_lost_the_hub_says_that_it_can_be_taken_up(muse: Muse) -> None:
+    broken = b'{"error": {"code": "not-a-hub", "message": "odd", "hint": "look there", "retry": false}}'
+
+    def fail(peer: Peer) -> None:
+        while (first := peer.read_request()[0]) != "":
+            if first.startswith("GET"):
+                peer.answer(200, _NO_REFS, content_type="application/json")
+            else:
+                peer.answer(400, broken, content_type="application/json")
+
+    muse.environment["MUSE_TOKEN"] = "mht_some"
+    muse.commit("one", a_txt="1")
+    with serve_script(fail) as server:
+        muse("remote", "add", "origin", f"{server.origin}/ada/songs")
+        errors = muse("push", code=7).errors
+    assert "hint: look there; then push again: what has arrived is not sent twice" in errors
 
 
 def test_push_imports_only_what_it_needs(ada: Muse) -> None:

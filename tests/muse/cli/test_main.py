@@ -39,6 +39,11 @@ def test_help_of_every_command_ends_with_an_example(nowhere: Muse, name: str) ->
     assert nowhere("help", name).output == text
 
 
+def test_help_marks_what_may_be_left_out(nowhere: Muse) -> None:
+    assert nowhere("push", "--help").lines[0] == "usage: muse push [OPTIONS] [REMOTE] [REFSPEC ...]"
+    assert nowhere("restore", "--help").lines[0] == "usage: muse restore [OPTIONS] PATH [PATH ...]"
+
+
 def test_help_lists_every_command_once(nowhere: Muse) -> None:
     text = nowhere("--help").output
     for group in GROUPS.values():

@@ -262,6 +262,14 @@ def test_tls_carries_bodies_both_ways(certificate: Path) -> None:
         connection.close()
 
 
+def test_tls_to_a_hub_without_it_says_so() -> None:
+    with serve_script(lambda peer: peer.answer(400)) as server, pytest.raises(RemoteFailure) as caught:
+        Connection(server.origin._replace(scheme="https"), PATIENT).exchange("GET", "/", {}, None)
+    assert caught.value.code == "remote-unreachable"
+    assert "does not speak TLS" in caught.value.message
+    assert "http://" in (caught.value.hint or "")
+
+
 def test_a_certificate_that_is_not_trusted_is_refused(certificate: Path) -> None:
     with serve_tls(certificate) as origin, pytest.raises(RemoteFailure) as caught:
         Connection(origin, PATIENT).exchange("GET", "/", {}, None)

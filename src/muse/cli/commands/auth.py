@@ -70,8 +70,10 @@ def find_origin(context: Context, named: str | None) -> Origin:
         return parse_url(named)[0] if named.count("/") > 3 else parse_hub_url(named)
     try:
         return get_remote_url(context.repository, named or default_remote(context.repository)).origin
-    except NotFound:
+    except NotFound as error:
         if named is not None:
+            if error.code == "unknown-remote" and (":" in named or "." in named):
+                error.hint = f"an address of a hub begins with its scheme: http://{named}"
             raise
     raise UsageError("bad-arguments", "say which hub", hint="for example http://127.0.0.1:1337")
 

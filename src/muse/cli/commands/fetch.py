@@ -116,11 +116,11 @@ def _change_line(change: RefChange) -> str:
 
 def print_phases(context: Context, done: Any) -> None:
     """Print how long each phase took here."""
-    from muse.cli.output import columns
+    from muse.cli.output import columns, counted
 
     rows = [[phase.name, f"{1000 * phase.seconds:,.1f} ms"] for phase in done.phases]
     total = sum(phase.seconds for phase in done.phases)
-    rows.append(["all of it", f"{1000 * total:,.1f} ms, {done.requests} requests"])
+    rows.append(["all of it", f"{1000 * total:,.1f} ms, {counted(done.requests, 'request')}"])
     context.output.write("here:")
     for line in columns(rows):
         context.output.write(f"  {line}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
-from muse.errors import NotFound, UsageError
+from muse.errors import NotFound, RemoteFailure, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +26,9 @@ JSON = """{"remote": "origin", "url": "http://127.0.0.1:1337/ada/songs", "push_i
  "updates": [{"ref": "heads/main", "old": "sha256:… or null", "new": "sha256:… or null", "forced": false}],
  "objects": 12, "packs": 0, "bytes_sent": 3456, "requests": 1,
  "phases": [{"name": "plan", "seconds": 0.012}], "timeline": {…the hub's own…}}"""
+
+
+_AGAIN = "what has arrived is not sent twice"
 
 
 def configure(parser: Parser) -> None:
@@ -69,7 +72,7 @@ def run(context: Context, options: Namespace) -> None:
     from muse.cli.tracking import default_remote, find_upstream
     from muse.remote.push import PushOptions, push
     from muse.remote.selection import select_refs
-    from muse.remote.state import get_remote_url
+    from muse.remote.state import find_open_push, get_remote_url
 
     repository = context.repository
     head = repository.refs.head()
@@ -98,8 +101,17 @@ def run(context: Context, options: Namespace) -> None:
         expected=_expected(context, remote, options.force_with_lease or []),
         visibility="public" if options.public else "private" if options.private else None,
     )
-    with context.hub(url.origin) as hub, context.progress() as progress:
-        pushed = push(repository, remote, wishes, hub, options=push_options, progress=progress)
+    try:
+        with context.hub(url.origin) as hub, context.progress() as progress:
+            pushed = push(repository, remote, wishes, hub, options=push_options, progress=progress)
+    except RemoteFailure as failure:
+        if find_open_push(repository, remote) is not None and _AGAIN not in (failure.hint or ""):
+            failure.hint = "; ".join(filter(None, (failure.hint, f"then push again: {_AGAIN}")))
+        raise
+    except KeyboardInterrupt:
+        if find_open_push(repository, remote) is not None and not context.output.json:
+            context.output.warning("this push has not ended", f"push again when you like: {_AGAIN}")
+        raise
     _remember_upstream(repository, remote, wishes)
     if context.output.json:
         context.output.document(pushed_json(pushed, str(url)))
@@ -132,14 +144,30 @@ def _show_receipt(context: Context, remote: str, push_id: str) -> None:
         context.output.document({"remote": remote, "url": str(url), **receipt})
         return
     state = {"done": "landed", "failed": "failed", "receiving": "has not ended"}
-    when = receipt.get("finished_at") or receipt.get("started_at")
-    line = f"push {number.hex()} {state.get(str(receipt.get('state')), 'is unknown')} ({when})"
-    context.output.write(line)
+    open_still = receipt.get("state") == "receiving"
+    when = _short_time(receipt.get("started_at" if open_still else "finished_at"))
+    said = state.get(str(receipt.get("state")), "is unknown")
+    context.output.write(f"push {number.hex()} {said} ({'begun ' if open_still else ''}{when})")
+    if open_still:
+        context.output.write(f"muse push {remote} takes it up: {_AGAIN}")
     for name, ref in ((receipt.get("result") or {}).get("refs") or {}).items():
         context.output.write(f"  {name} {ref['target'] if ref else 'deleted'}")
     error = receipt.get("error") or {}
     if error:
         context.output.write(f"  {error.get('code')}: {error.get('message')}")
+
+
+def _short_time(text: object) -> str:
+    """Write an instant of the hub as every other command writes times."""
+    from datetime import datetime
+
+    from muse.cli.dates import format_date
+
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        return "at a time that is not known"
+    return format_date(int(moment.timestamp()), 0)
 
 
 def _followed(repository: Repository, remote: str, options: Namespace) -> list[str]:
