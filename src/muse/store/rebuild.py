@@ -5,37 +5,27 @@ from __future__ import annotations
 import mmap
 import os
 import shutil
-import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from muse.errors import InvalidData, MuseError, NotFound
 from muse.objects.commit import decode_commit
 from muse.objects.ids import Kind, format_id, hash_bytes
 from muse.packs.pack import HEAD, MAGIC, VERSION, read_index
 from muse.packs.record import Record, decode_object, parse_record
-from muse.store.database import FORMAT_VERSION, Database, newer_format
+from muse.store.database import Database
 from muse.store.failure import os_failure
 from muse.store.fsck import Problem
-from muse.store.locations import Location, split_ids
+from muse.store.locations import Location
 from muse.store.locks import RepositoryLock
 from muse.store.objects import ObjectStore
 from muse.store.progress import Progress, silent
 from muse.store.repository import DATABASE, FOLDER, LOCK, SEGMENTS
+from muse.store.salvage import salvage
 from muse.store.segments import SegmentReader, list_segments, sync_file, sync_folder
 
 BATCH = 2000
-MAX_RECOVERED_REFS = 100
 LOCK_TIMEOUT_S = 5.0
-
-_COPIED = {
-    "operations": 4,
-    "operation_changes": 6,
-    "settings": 2,
-    "git_map": 5,
-    "remote_state": 3,
-}
 
 
 class Rebuilt(NamedTuple):
@@ -93,7 +83,9 @@ class _Rebuild:
             self._read_waiting()
             self._write_pending()
             commits = self._build_graph()
-            refs, recovered = self._copy_old()
+            refs, recovered = salvage(
+                self._folder / DATABASE, self._database, self._objects, self._problems.append
+            )
             self._objects.forget()
         except BaseException:
             self._database.close()
@@ -240,78 +232,7 @@ class _Rebuild:
         self._database.commit()
         return len(commits)
 
-    # ---- the rest
-
-    def _copy_old(self) -> tuple[int, list[str]]:
-        old = self._open_old()
-        database = self._database
-        database.begin()
-        refs = 0
-        unread: set[str] = set()
-        for name, target, kind, commit in _iter_table(old, "refs", 4, unread):
-            if self._objects.find_location(kind, target) is None:
-                self._problems.append(
-                    Problem("missing-object", f"ref {name}", f"{format_id(target)} is not in any segment")
-                )
-                continue
-            database.execute("INSERT OR IGNORE INTO refs VALUES (?, ?, ?, ?)", (name, target, kind, commit))
-            refs += 1
-        for table, columns in _COPIED.items():
-            marks = ", ".join("?" * columns)
-            for row in _iter_table(old, table, columns, unread):
-                database.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)
-        head = next(_iter_table(old, "head", 3, unread), None)
-        if head is not None and head[2] is not None and not self._objects.has(Kind.COMMIT, head[2]):
-            head = None
-        if old is not None:
-            old.close()
-        for table in sorted(unread):
-            self._problems.append(
-                Problem("corrupt-database", f"table {table}", "not all of its rows could be read")
-            )
-        recovered = self._name_tips() if "refs" in unread else []
-        if head is None:
-            branch = database.find_row("SELECT name FROM refs WHERE name LIKE 'heads/%' ORDER BY name") or (
-                "heads/main",
-            )
-            head = (1, branch[0], None)
-        database.execute("INSERT INTO head VALUES (?, ?, ?)", head)
-        database.commit()
-        return refs, recovered
-
-    def _name_tips(self) -> list[str]:
-        tips = dict(
-            self._database.load_rows("SELECT id, time_s FROM commits ORDER BY time_s DESC, generation DESC")
-        )
-        for (parents,) in self._database.load_rows("SELECT parents FROM commits"):
-            for parent in split_ids(parents):
-                tips.pop(parent, None)
-        for (target,) in self._database.load_rows('SELECT "commit" FROM refs'):
-            tips.pop(target, None)
-        names = []
-        for number, commit_id in enumerate(list(tips)[:MAX_RECOVERED_REFS], 1):
-            name = f"heads/recovered-{number}"
-            self._database.execute(
-                "INSERT INTO refs VALUES (?, ?, ?, ?)", (name, commit_id, int(Kind.COMMIT), commit_id)
-            )
-            names.append(name)
-        return names
-
-    def _open_old(self) -> sqlite3.Connection | None:
-        path = self._folder / DATABASE
-        if not path.exists():
-            self._problems.append(Problem("corrupt-database", str(path), "it is not there"))
-            return None
-        connection = sqlite3.connect(path, isolation_level=None)
-        connection.text_factory = lambda data: data.decode("utf-8", "replace")
-        try:
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-        except sqlite3.Error:
-            version = 0
-        if version > FORMAT_VERSION:
-            connection.close()
-            raise newer_format(version)
-        return connection
+    # ---- the end
 
     def _replace_old(self) -> Path | None:
         """Copy the old database aside, then put the new one in its place."""
@@ -352,18 +273,3 @@ def _records_end(view: memoryview) -> tuple[int, bool]:
         return parse_record(view, entries[-1][1])[1], True
     except InvalidData:
         return len(view), False
-
-
-def _iter_table(
-    connection: sqlite3.Connection | None, table: str, columns: int, unread: set[str]
-) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a table of the old database; if not all can be read, its name goes to `unread`."""
-    if connection is None:
-        unread.add(table)
-        return
-    try:
-        for row in connection.execute(f"SELECT * FROM {table}"):
-            if len(row) == columns:
-                yield row
-    except sqlite3.Error:
-        unread.add(table)
