@@ -1,19 +1,19 @@
-"""Requests to a hub: connections kept, errors understood, repeated where that can help."""
+"""Requests to a hub: errors understood, repeated where that can help."""
 
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from muse import __version__
 from muse.errors import LimitReached, MuseError, RemoteFailure, from_json
 from muse.remote.address import Origin, parse_url
 from muse.remote.answer import Answer
-from muse.remote.http import Body, Connection, Timeouts
+from muse.remote.connections import Connections, FrameAnswer, OpenAnswer, retry_after_s
+from muse.remote.http import Body, Timeouts
 from muse.remote.retry import RETRY_AFTER, Retry
-from muse.wire.frames import ERROR, MEDIA_TYPE, PROGRESS, RESULT, Frame, FrameParser, decode_error
+from muse.wire.frames import MEDIA_TYPE, PROGRESS, RESULT, Frame
 
 if TYPE_CHECKING:
     import ssl
@@ -23,7 +23,6 @@ JSON_TYPE = "application/json"
 MAX_JSON_BYTES = 256 << 20
 """The refs of a repository with a million branches."""
 MAX_ERROR_BYTES = 1 << 20
-KEPT_CONNECTIONS = 64
 
 Replay = Body | Callable[[], Body]
 """A body, or what makes a new one for every attempt."""
@@ -51,25 +50,25 @@ class HubClient:
     ) -> None:
         self.origin = origin
         self.retry = retry or Retry()
-        self.requests = 0
-        self.bytes_sent = 0
-        self.bytes_received = 0
         self._token = token
-        self._timeouts = timeouts or Timeouts()
-        self._tls = tls
         self._met = False
-        self._closed = False
-        self._lock = threading.Lock()
-        self._idle: dict[Origin, list[Connection]] = {}
+        self._connections = Connections(timeouts or Timeouts(), tls)
 
     def close(self) -> None:
         """Close the idle connections; those in use are closed when they are given back."""
-        with self._lock:
-            self._closed = True
-            idle, self._idle = self._idle, {}
-        for connections in idle.values():
-            for connection in connections:
-                connection.close()
+        self._connections.close()
+
+    @property
+    def requests(self) -> int:
+        return self._connections.requests
+
+    @property
+    def bytes_sent(self) -> int:
+        return self._connections.bytes_sent
+
+    @property
+    def bytes_received(self) -> int:
+        return self._connections.bytes_received
 
     def __enter__(self) -> HubClient:
         return self
@@ -164,7 +163,7 @@ class HubClient:
     ) -> OpenAnswer:
         """Use an issued address once; it gets no token. The status is the caller's to judge."""
         origin, target = (self.origin, url) if url.startswith("/") else parse_url(url)
-        return OpenAnswer(self, self._exchange(origin, method, target, dict(headers), body, size_bytes))
+        return self._exchange(origin, method, target, dict(headers), body, size_bytes)
 
     # ---- beneath
 
@@ -179,7 +178,7 @@ class HubClient:
     ) -> OpenAnswer:
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
-        opened = OpenAnswer(self, self._exchange(origin, method, path, headers, body, None, replay))
+        opened = self._exchange(origin, method, path, headers, body, None, replay)
         if not 200 <= opened.status < 300:
             with opened:
                 raise self._explain(method, path, opened.answer)
@@ -194,47 +193,23 @@ class HubClient:
         body: Replay,
         size_bytes: int | None,
         replay: bool = False,
-    ) -> tuple[Connection, Answer]:
+    ) -> OpenAnswer:
         headers.setdefault("User-Agent", CLIENT_NAME)
         while True:
-            connection = self._take(origin)
+            connection = self._connections.take(origin)
             reused = connection.is_open
-            with self._lock:
-                self.requests += 1
             try:
                 fresh = body() if callable(body) else body
                 answer = connection.exchange(method, target, headers, fresh, size_bytes)
                 self._met = True
-                return connection, answer
+                return OpenAnswer(self._connections, connection, answer)
             except BaseException as error:
-                self._give_back(connection)
+                self._connections.give_back(connection)
                 if isinstance(error, RemoteFailure) and error.code == "remote-unreachable" and not self._met:
                     error.retry = False  # nobody was there from the start: say so at once
                 # A kept connection that was closed just now says nothing about the hub.
                 if not (replay and reused and not connection.answered and _is_closed(error)):
                     raise
-
-    def _take(self, origin: Origin) -> Connection:
-        while True:
-            with self._lock:
-                idle = self._idle.get(origin)
-                connection = idle.pop() if idle else None
-            if connection is None:
-                return Connection(origin, self._timeouts, self._tls)
-            if not connection.is_stale():
-                return connection
-            connection.close()
-
-    def _give_back(self, connection: Connection) -> None:
-        with self._lock:
-            self.bytes_sent += connection.bytes_sent
-            self.bytes_received += connection.bytes_received
-            connection.bytes_sent = connection.bytes_received = 0
-            idle = self._idle.setdefault(connection.origin, [])
-            if connection.is_open and not self._closed and len(idle) < KEPT_CONNECTIONS:
-                idle.append(connection)
-                return
-        connection.close()
 
     def _explain(self, method: str, path: str, answer: Answer) -> MuseError:
         """Turn an answer with an error status into the error it stands for."""
@@ -260,7 +235,7 @@ class HubClient:
             return self._not_a_hub(f"{method} {path} was answered with status {status}")
         if failure.code == "repository-not-found" and not self._token and failure.hint is None:
             failure.hint = f"if it is private, log in first: `muse auth login {self.origin}`"
-        if RETRY_AFTER not in failure.details and (pause := _retry_after(answer)) is not None:
+        if RETRY_AFTER not in failure.details and (pause := retry_after_s(answer)) is not None:
             failure.details[RETRY_AFTER] = pause
         return failure
 
@@ -272,76 +247,8 @@ class HubClient:
         )
 
 
-class OpenAnswer:
-    """An answer whose body is still to be read; leaving the `with` block returns its connection, or closes it
-    if bytes are left.
-    """
-
-    def __init__(self, client: HubClient, exchange: tuple[Connection, Answer]) -> None:
-        self._client = client
-        self._connection, self.answer = exchange
-
-    @property
-    def status(self) -> int:
-        return self.answer.status
-
-    @property
-    def retry_after_s(self) -> float | None:
-        return _retry_after(self.answer)
-
-    def abort(self) -> None:
-        """Disconnect; may be called from another thread than the one that reads."""
-        self._connection.abort()
-
-    def __enter__(self) -> OpenAnswer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.answer.close()
-        self._client._give_back(self._connection)
-
-
-class FrameAnswer:
-    """The frames of an answer as they come; an X frame is raised as the error it holds.
-
-    Raises `remote-closed` when the answer ends inside a frame; whether the last frame is a last one is the
-    caller's to say.
-    """
-
-    def __init__(self, opened: OpenAnswer, closed_early: Callable[[], MuseError]) -> None:
-        self._opened = opened
-        self._closed_early = closed_early
-
-    def __enter__(self) -> FrameAnswer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._opened.__exit__()
-
-    def __iter__(self) -> Iterator[Frame]:
-        parser = FrameParser()
-        for piece in self._opened.answer:
-            for frame in parser.feed(piece):
-                if frame.type == ERROR:
-                    raise decode_error(frame)
-                yield frame
-        try:
-            parser.close()
-        except MuseError:
-            raise self._closed_early() from None
-
-    def abort(self) -> None:
-        """End the answer now, for a thread that may be waiting for more of it."""
-        self._opened.abort()
-
-
 def _is_closed(error: BaseException) -> bool:
     return isinstance(error, RemoteFailure) and error.code == "remote-closed"
-
-
-def _retry_after(answer: Answer) -> float | None:
-    text = answer.headers.get("retry-after", "")
-    return float(text) if text.isascii() and text.isdigit() else None
 
 
 def _parse_json(data: bytes, answer: Answer) -> dict[str, Any] | None:

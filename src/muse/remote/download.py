@@ -15,7 +15,8 @@ from muse.wire.messages import PackAddress
 from muse.wire.parsing import parse_pack_addresses
 
 if TYPE_CHECKING:
-    from muse.remote.client import HubClient, OpenAnswer
+    from muse.remote.client import HubClient
+    from muse.remote.connections import OpenAnswer
     from muse.remote.progress import Progress
 
 CONCURRENT = 4

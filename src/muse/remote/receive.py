@@ -21,7 +21,7 @@ from muse.wire.parsing import parse_end, parse_fetch_header, parse_pack_addresse
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from muse.remote.client import FrameAnswer
+    from muse.remote.connections import FrameAnswer
     from muse.remote.progress import Progress
     from muse.store.repository import Repository
     from muse.store.transaction import Transaction

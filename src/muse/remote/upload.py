@@ -22,7 +22,8 @@ from muse.wire.messages import (
 from muse.wire.parsing import parse_confirm_result, parse_presign_answer, parse_signed_request
 
 if TYPE_CHECKING:
-    from muse.remote.client import HubClient, OpenAnswer
+    from muse.remote.client import HubClient
+    from muse.remote.connections import OpenAnswer
     from muse.remote.packing import Pack
     from muse.remote.progress import Progress
 
