@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from musehub.db.bulk import insert_ignore
 from musehub.db.instants import to_micros
-from musehub.db.objects import PackRow
+from musehub.db.packs import PackRow
 from musehub.db.tables import activity, integrity_problems, packs, pushes, users
 
 

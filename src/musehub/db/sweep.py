@@ -14,7 +14,7 @@ from muse.packs.record import Record
 from musehub.db.bulk import ids_relation, insert_ignore
 from musehub.db.engine import Database
 from musehub.db.instants import to_micros
-from musehub.db.objects import BlobRow
+from musehub.db.packs import BlobRow
 from musehub.db.state import Totals
 from musehub.db.tables import (
     blobs,

@@ -10,7 +10,7 @@ from muse.errors import CorruptStore
 from muse.objects.ids import Kind
 from muse.packs.record import Record, encode_object
 from musehub.db.engine import Database
-from musehub.db.objects import (
+from musehub.db.packs import (
     PackRow,
     PackShare,
     find_blob_places,

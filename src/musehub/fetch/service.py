@@ -16,7 +16,9 @@ from musehub.accounts.actor import Actor
 from musehub.accounts.permissions import Action
 from musehub.db.engine import Database
 from musehub.db.history import find_generations, find_trees
-from musehub.db.objects import PackRow, find_packs, find_positions, find_present_objects
+from musehub.db.objects import find_present_objects
+from musehub.db.packs import PackRow, find_packs
+from musehub.db.records import find_positions
 from musehub.db.refs import list_refs
 from musehub.db.repositories import RepositoryRow
 from musehub.fetch.blobs import iter_blob_records, plan_blobs

@@ -14,7 +14,7 @@ from muse.objects.chunks import decode_chunks
 from muse.objects.ids import Kind
 from muse.objects.tree import BLOB_KINDS, CHUNKED_KINDS, DIRECTORY, read_columns
 from musehub.db.engine import Database
-from musehub.db.objects import find_positions
+from musehub.db.records import find_positions
 from musehub.repos.objects import ObjectReader
 
 LOAD_AT_ONCE = 500

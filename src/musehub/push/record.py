@@ -18,15 +18,10 @@ from muse.packs.record import Record
 from musehub.db.engine import Database
 from musehub.db.history import find_generations, insert_commits
 from musehub.db.instants import Clock, to_micros
-from musehub.db.objects import (
-    BlobRow,
-    find_blob_sizes,
-    find_present_objects,
-    insert_blobs,
-    insert_pack,
-    insert_records,
-)
+from musehub.db.objects import find_present_objects
+from musehub.db.packs import BlobRow, find_blob_sizes, insert_blobs, insert_pack
 from musehub.db.pushes import begin_push
+from musehub.db.records import insert_records
 from musehub.db.repositories import RepositoryRow
 from musehub.db.state import RepositoryState, Totals
 from musehub.db.transaction import metered

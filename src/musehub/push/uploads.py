@@ -10,7 +10,8 @@ from muse.wire.messages import ConfirmRequest, ConfirmResult, PresignAnswer, Pre
 from musehub.accounts.actor import Actor
 from musehub.accounts.permissions import Action
 from musehub.db.instants import to_micros
-from musehub.db.objects import find_pack, find_present_objects, insert_pack, insert_pack_blobs
+from musehub.db.objects import find_present_objects
+from musehub.db.packs import find_pack, insert_pack, insert_pack_blobs
 from musehub.db.pushes import DONE, begin_push, finish_push, lock_push
 from musehub.db.repositories import RepositoryRow
 from musehub.db.state import Totals

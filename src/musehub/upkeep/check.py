@@ -22,7 +22,8 @@ from musehub.db.checks import (
 )
 from musehub.db.engine import Database
 from musehub.db.history import find_generations
-from musehub.db.objects import BlobRow, find_present_objects, load_blob_rows
+from musehub.db.objects import find_present_objects
+from musehub.db.packs import BlobRow, load_blob_rows
 from musehub.db.refs import list_refs
 from musehub.db.state import load_state
 from musehub.db.sweep import PackFacts, find_named_packs, iter_blob_rows, iter_record_places, list_pack_facts

@@ -20,7 +20,7 @@ from muse.packs.pack import PackWriter
 from muse.packs.record import Record, encode_object
 from musehub.db.checks import keep_missing
 from musehub.db.engine import Database
-from musehub.db.objects import BlobRow, load_blob_rows
+from musehub.db.packs import BlobRow, load_blob_rows
 from musehub.db.state import Totals, add_to_totals, load_state, note_healed, take_back_pack
 from musehub.db.sweep import (
     PackFacts,

@@ -14,7 +14,7 @@ from muse.remote.address import parse_hub_url
 from muse.remote.client import HubClient
 from musehub.app.opening import open_hub_store
 from musehub.db.instants import utc_now
-from musehub.db.objects import list_packs
+from musehub.db.packs import list_packs
 from musehub.db.repositories import RepositoryRow, find_owner_and_repository
 from musehub.settings import Settings
 from musehub.storage.port import pack_key

@@ -10,7 +10,7 @@ from muse.errors import CorruptStore, InvalidData, NotFound
 from muse.objects.ids import Kind, hash_bytes
 from muse.packs.pack import verify_pack
 from musehub.db.activity import list_packs_after, list_problems, save_problem
-from musehub.db.objects import PackRow
+from musehub.db.packs import PackRow
 from musehub.jobs.work import Payload, Work
 from musehub.storage.port import pack_key
 
