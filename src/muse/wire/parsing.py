@@ -6,6 +6,7 @@ ignored.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,6 +41,11 @@ from muse.wire.messages import (
     SignedRequest,
 )
 from muse.wire.refnames import check_ref_name
+
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t -~\xa0-\xff]*")
+_ADDRESS = re.compile(r"[!-~\xa1-\xff]+")
+_FRAMING = frozenset(("connection", "host", "te", "trailer", "transfer-encoding", "upgrade"))
+"""Headers that say where a request ends and to whom it goes: the client's own business."""
 
 
 def parse_ref(data: object) -> Ref:
@@ -170,9 +176,18 @@ def parse_presign_request(data: object) -> PresignRequest:
 
 
 def _parse_signed_request(fields: Fields) -> SignedRequest:
+    """What may be sent to whomever a hub names, and nothing that would become another request there."""
     headers = fields.mapping("headers")
-    if not all(isinstance(value, str) for value in headers.values()):
-        raise fields.wrong("headers")
+    # The client counts for itself.
+    headers = {name: value for name, value in headers.items() if name.lower() != "content-length"}
+    for name, value in headers.items():
+        fits = isinstance(value, str) and _HEADER.fullmatch(f"{name}: {value}")
+        if not fits or name.lower() in _FRAMING:
+            raise fields.wrong("headers")
+    if fields.text("method") not in ("GET", "PUT"):
+        raise fields.wrong("method")
+    if not _ADDRESS.fullmatch(fields.text("url")):
+        raise fields.wrong("url")
     return SignedRequest(fields.text("method"), fields.text("url"), headers, fields.text("expires_at"))
 
 

@@ -27,6 +27,8 @@ def to_muse_error(error: Exception, *, where: str) -> MuseError:
         return UsageError(
             "bad-arguments", "the request has a wrong or missing argument", details={"problems": error.extra}
         )
+    if isinstance(error, RecursionError) and _is_of_decoder(error):
+        return UsageError("bad-arguments", "the request is nested too deeply")
     if isinstance(error, HTTPException) and error.status_code == 413:
         return LimitReached("too-large", "the request is larger than this hub accepts")
     if isinstance(error, HTTPException) and error.status_code < 500:
@@ -39,6 +41,15 @@ def to_muse_error(error: Exception, *, where: str) -> MuseError:
         hint=f"the hub's log has the cause under incident {incident}",
         details={"incident": incident},
     )
+
+
+def _is_of_decoder(error: BaseException) -> bool:
+    """Whether it was raised where a body is decoded, and by nothing of ours."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    module = str(trace.tb_frame.f_globals.get("__name__", "")) if trace is not None else ""
+    return module.startswith("litestar.serialization")
 
 
 def status_of(error: MuseError, original: Exception | None = None) -> int:

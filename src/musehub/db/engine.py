@@ -344,6 +344,8 @@ def _translate_driver_error(error: exc.DBAPIError) -> Exception:
         return UsageError(
             "bad-setting", "the database has no tables yet or old ones", hint="run `musehub migrate`"
         )
+    if state == "22021":
+        return UsageError("bad-arguments", "a text holds a NUL, which the database cannot keep")
     if state == "3D000" or state[:2] == "28":
         return _unavailable("it does not let the hub in", text)
     if error.connection_invalidated or state[:2] in ("08", "57", "53") or _is_connection_loss(error):

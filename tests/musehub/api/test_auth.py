@@ -186,6 +186,8 @@ async def test_no_answer_holds_a_password_hash(client: httpx.AsyncClient, ada: i
         ("POST", "/api/v1/auth/token", b'{"usr": "ada"}', (400, "bad-arguments")),
         ("POST", "/api/v1/auth/token", b'{"user": 7}', (400, "bad-arguments")),
         ("POST", "/api/v1/auth/token", b" " * 1_100_000, (413, "too-large")),
+        ("POST", "/api/v1/auth/token", b"[" * 100_000, (400, "bad-arguments")),
+        ("POST", "/api/v1/auth/token", b'{"a":' * 100_000, (400, "bad-arguments")),
     ],
 )
 async def test_bad_requests_get_an_error_with_a_code(

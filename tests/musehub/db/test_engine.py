@@ -57,6 +57,19 @@ async def test_a_cancelled_task_gives_its_connection_back(database: Database) ->
     assert await count_users(database) == 0
 
 
+async def test_a_text_that_a_database_cannot_keep_is_the_fault_of_who_sent_it(database: Database) -> None:
+    async def ask() -> None:
+        async with database.read("ask") as conn:
+            assert (await conn.execute(sa.select(users.c.id).where(users.c.name == "a\0"))).all() == []
+
+    if str(database.url).startswith("sqlite"):
+        await ask()  # it keeps any text
+        return
+    with pytest.raises(UsageError) as caught:
+        await ask()
+    assert caught.value.code == "bad-arguments"
+
+
 async def test_instants_come_back_aware_and_exact(database: Database) -> None:
     instant = from_micros(1_767_323_045_123_456)
     async with database.transaction("add") as conn:
