@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from musehub.cli.context import Subparsers, format_size, print_json, run_with_hub
+from musehub.cli.context import format_size, print_json, run_with_hub
+from musehub.cli.parsing import Subparsers
 
 
 def add_parser(commands: Subparsers, common: argparse.ArgumentParser) -> None:

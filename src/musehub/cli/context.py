@@ -15,9 +15,6 @@ import msgspec
 from muse.errors import UsageError
 from musehub.settings import Settings, load_settings
 
-Subparsers = Any
-"""argparse does not export the type of what `add_subparsers` returns."""
-
 T = TypeVar("T")
 
 

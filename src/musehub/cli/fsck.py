@@ -7,7 +7,8 @@ import sys
 from typing import Any
 
 from muse.errors import CorruptStore
-from musehub.cli.context import Subparsers, print_json, run_with_hub
+from musehub.cli.context import print_json, run_with_hub
+from musehub.cli.parsing import Subparsers
 
 
 def add_parser(commands: Subparsers, common: argparse.ArgumentParser) -> None:
@@ -65,7 +66,8 @@ def report(checked: list[Any], as_json: bool) -> None:
                 print(f"{each.repository}: marked {each.marked} objects as missing; push again to heal")
         counted = sum(each.records + each.blobs for each in checked)
         packs = sum(each.packs for each in checked)
-        print(f"checked {counted} objects and {packs} packs in {len(checked)} repositories")
+        found = "" if problems else ": nothing is wrong"
+        print(f"checked {counted} objects and {packs} packs in {len(checked)} repositories{found}")
     sys.stdout.flush()
     if problems:
         raise CorruptStore(

@@ -7,7 +7,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from musehub.cli.context import Subparsers, opened_database, print_json
+from musehub.cli.context import opened_database, print_json
+from musehub.cli.parsing import Subparsers, add_action
 
 
 def add_parser(commands: Subparsers, common: argparse.ArgumentParser) -> None:
@@ -18,20 +19,20 @@ def add_parser(commands: Subparsers, common: argparse.ArgumentParser) -> None:
         epilog="example: musehub jobs list --state dead",
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    listing = actions.add_parser("list", parents=[common], help="list jobs, newest first")
+    listing = add_action(actions, common, "list", "list jobs, newest first", "musehub jobs list --state dead")
     listing.add_argument(
         "--state",
         choices=("open", "dead", "done", "discarded", "all"),
         default="open",
         help="default: open, which are those that wait or run",
     )
-    listing.add_argument("--limit", type=int, default=100, help="at most so many (default: 100)")
+    listing.add_argument("--limit", metavar="N", type=int, default=100, help="at most so many (default: 100)")
     listing.set_defaults(run=_list)
     for name, what, run in (
         ("retry", "run a job again now", _retry),
         ("discard", "take a job off the queue or off the dead ones", _discard),
     ):
-        action = actions.add_parser(name, parents=[common], help=what)
+        action = add_action(actions, common, name, what, f"musehub jobs {name} 17")
         action.add_argument("job", type=int, metavar="JOB", help="its number")
         action.set_defaults(run=run)
 
@@ -48,13 +49,21 @@ def _run(args: argparse.Namespace, work: Callable[[Any], Awaitable[Any]]) -> Any
 
 
 def _list(args: argparse.Namespace) -> None:
-    jobs = _run(args, lambda queue: queue.list(args.state, limit=args.limit))
+    async def work(queue: Any) -> tuple[list[Any], dict[int, str]]:
+        jobs = await queue.list(args.state, limit=args.limit)
+        return jobs, {} if args.json else await queue.load_repository_names(jobs)
+
+    jobs, names = _run(args, work)
     if args.json:
         print_json({"jobs": [job._asdict() for job in jobs]})
         return
+    if not jobs:
+        print("no job waits or runs" if args.state == "open" else "there is none")
     for job in jobs:
         state = job.outcome or ("running" if job.worker else "waiting")
-        where = f"repository {job.repository_id}" if job.repository_id is not None else "the whole hub"
+        where = "the whole hub"
+        if job.repository_id is not None:
+            where = names.get(job.repository_id, f"repository {job.repository_id}, which is gone")
         print(f"{job.id:>8} {job.kind:<14} {state:<10} {job.attempts:>3}x  {where}")
         if job.last_error:
             print(f"         {job.last_error}")

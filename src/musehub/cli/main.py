@@ -7,7 +7,6 @@ import json
 import os
 import sys
 import traceback
-from typing import NoReturn
 
 from muse.errors import InternalError, MuseError, UsageError
 from musehub.cli import (
@@ -25,6 +24,7 @@ from musehub.cli import (
     version,
     worker,
 )
+from musehub.cli.parsing import Parser
 
 _COMMANDS = (
     serve,
@@ -41,13 +41,6 @@ _COMMANDS = (
     restore,
     version,
 )
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong as an error of ours, and leaves exiting to `main`."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError("bad-arguments", message, hint=f"see `{self.prog} --help`")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -78,9 +71,9 @@ def build_parser() -> argparse.ArgumentParser:
         default=[],
         help="any setting of docs/settings.md; may be repeated",
     )
-    parser = _Parser(prog="musehub", description="A self-hosted hub for version control of anything.")
+    parser = Parser(prog="musehub", description="A self-hosted hub for version control of anything.")
     parser.add_argument("--version", action="store_true", help="print the version")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
     for module in _COMMANDS:
         module.add_parser(commands, common)
     return parser
@@ -123,7 +116,7 @@ def _print_error(error: MuseError, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"error": error.to_json()}), file=sys.stderr)
         return
-    print(f"error: {error.message}", file=sys.stderr)
+    print(f"error[{error.code}]: {error.message}", file=sys.stderr)
     if error.hint:
         print(f"hint: {error.hint}", file=sys.stderr)
 

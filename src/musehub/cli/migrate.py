@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from musehub.cli.context import Subparsers, print_json, read_settings
+from musehub.cli.context import print_json, read_settings
+from musehub.cli.parsing import Subparsers
 
 
 def add_parser(commands: Subparsers, common: argparse.ArgumentParser) -> None:

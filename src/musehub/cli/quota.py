@@ -6,7 +6,8 @@ import argparse
 from typing import Any
 
 from muse.errors import UsageError
-from musehub.cli.context import Subparsers, format_size, print_json, run_with_hub
+from musehub.cli.context import format_size, print_json, run_with_hub
+from musehub.cli.parsing import Subparsers, add_action
 
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
@@ -20,10 +21,14 @@ def add_parser(commands: Subparsers, common: argparse.ArgumentParser) -> None:
         epilog="example: musehub quota set ada/songs --bytes 20g",
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    show = actions.add_parser("show", parents=[common], help="what is held and what may be")
+    show = add_action(
+        actions, common, "show", "say what is held and what may be", "musehub quota show ada/songs"
+    )
     show.add_argument("name", metavar="OWNER/NAME|USER")
     show.set_defaults(run=_show)
-    change = actions.add_parser("set", parents=[common], help="set limits")
+    change = add_action(
+        actions, common, "set", "set limits", "musehub quota set ada/songs --bytes 20g --objects 0"
+    )
     change.add_argument("name", metavar="OWNER/NAME|USER")
     what = "; 0: no limit, default: as the settings say"
     change.add_argument("--bytes", metavar="N[k|m|g|t]", help="bytes" + what)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from musehub.cli import fsck
-from musehub.cli.context import Subparsers, run_with_hub
+from musehub.cli.context import run_with_hub
+from musehub.cli.parsing import Subparsers
 
 
 def add_parser(commands: Subparsers, common: argparse.ArgumentParser) -> None:

@@ -6,7 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from musehub.cli.context import Subparsers, print_json, read_settings
+from musehub.cli.context import print_json, read_settings
+from musehub.cli.parsing import Subparsers
 
 if TYPE_CHECKING:
     from musehub.app.serve import Started
@@ -23,7 +24,6 @@ def add_parser(commands: Subparsers, common: argparse.ArgumentParser) -> None:
         parents=[common],
         help="run the hub",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Run the hub until Ctrl-C or SIGTERM. Without any setting it keeps everything in "
         "the data folder. The first line on stdout is `musehub: listening on URL`.",
     )

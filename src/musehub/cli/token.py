@@ -6,7 +6,8 @@ import argparse
 from datetime import timedelta
 from typing import Any
 
-from musehub.cli.context import Subparsers, print_json, run_with_accounts
+from musehub.cli.context import print_json, run_with_accounts
+from musehub.cli.parsing import Subparsers, add_action
 
 
 def add_parser(commands: Subparsers, common: argparse.ArgumentParser) -> None:
@@ -18,20 +19,30 @@ def add_parser(commands: Subparsers, common: argparse.ArgumentParser) -> None:
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
-    create = actions.add_parser("create", parents=[common], help="create a token and print it")
-    create.add_argument("user")
-    create.add_argument("--label", default="", help="what it is for")
-    create.add_argument("--scope", default="write", help="read, write or admin (default: write)")
-    create.add_argument("--days", type=float, help="how long it lasts (default: setting token_ttl_days)")
+    create = add_action(
+        actions,
+        common,
+        "create",
+        "create a token and print it",
+        "musehub token create ada --scope write --label laptop --days 30",
+    )
+    create.add_argument("user", metavar="USER")
+    create.add_argument("--label", metavar="TEXT", default="", help="what it is for")
+    create.add_argument(
+        "--scope", metavar="SCOPE", default="write", help="read, write or admin (default: write)"
+    )
+    create.add_argument(
+        "--days", metavar="N", type=float, help="how long it lasts (default: setting token_ttl_days)"
+    )
     create.set_defaults(run=_create)
 
-    listing = actions.add_parser("list", parents=[common], help="list the tokens of a user")
-    listing.add_argument("user")
+    listing = add_action(actions, common, "list", "list the tokens of a user", "musehub token list ada")
+    listing.add_argument("user", metavar="USER")
     listing.set_defaults(run=_list)
 
-    revoke = actions.add_parser("revoke", parents=[common], help="end a token now")
-    revoke.add_argument("user")
-    revoke.add_argument("id", type=int)
+    revoke = add_action(actions, common, "revoke", "end a token now", "musehub token revoke ada 7")
+    revoke.add_argument("user", metavar="USER")
+    revoke.add_argument("id", metavar="ID", type=int, help="its number in `musehub token list`")
     revoke.set_defaults(run=_revoke)
 
 

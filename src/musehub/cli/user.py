@@ -7,7 +7,10 @@ import sys
 from typing import Any
 
 from muse.errors import UsageError
-from musehub.cli.context import Subparsers, print_json, run_with_accounts
+from musehub.cli.context import print_json, run_with_accounts
+from musehub.cli.parsing import Subparsers, add_action
+
+_STDIN = "read the password from stdin, without showing it if that is a terminal"
 
 
 def add_parser(commands: Subparsers, common: argparse.ArgumentParser) -> None:
@@ -19,30 +22,34 @@ def add_parser(commands: Subparsers, common: argparse.ArgumentParser) -> None:
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
-    add = actions.add_parser("add", parents=[common], help="add a user and print a password")
-    add.add_argument("name")
-    add.add_argument("--display-name", default="")
-    add.add_argument("--email", default="")
+    add = add_action(actions, common, "add", "add a user and print a password", "musehub user add ada")
+    add.add_argument("name", metavar="NAME")
+    add.add_argument("--display-name", metavar="TEXT", default="", help="the name that pages show")
+    add.add_argument("--email", metavar="ADDRESS", default="", help="how to reach whoever it is")
     add.add_argument("--agent", action="store_true", help="it is a program, not a person")
     add.add_argument("--admin", action="store_true", help="may administer this hub")
     group = add.add_mutually_exclusive_group()
-    group.add_argument("--password-stdin", action="store_true", help="read the password from stdin")
+    group.add_argument("--password-stdin", action="store_true", help=_STDIN)
     group.add_argument("--no-password", action="store_true", help="only keys and tokens can log in")
     add.set_defaults(run=_add)
 
-    listing = actions.add_parser("list", parents=[common], help="list all users")
+    listing = add_action(actions, common, "list", "list all users", "musehub user list --json")
     listing.set_defaults(run=_list)
 
     for name, what in (("disable", "shut a user out"), ("enable", "let a disabled user in again")):
-        change = actions.add_parser(name, parents=[common], help=what)
-        change.add_argument("name")
+        change = add_action(actions, common, name, what, f"musehub user {name} ada")
+        change.add_argument("name", metavar="NAME")
         change.set_defaults(run=_disable if name == "disable" else _enable)
 
-    passwd = actions.add_parser(
-        "passwd", parents=[common], help="set a password; the user's tokens end with it"
+    passwd = add_action(
+        actions,
+        common,
+        "passwd",
+        "set a password, or make and print one; the user's tokens end with it",
+        "musehub user passwd ada",
     )
-    passwd.add_argument("name")
-    passwd.add_argument("--password-stdin", action="store_true", help="read the password from stdin")
+    passwd.add_argument("name", metavar="NAME")
+    passwd.add_argument("--password-stdin", action="store_true", help=_STDIN)
     passwd.set_defaults(run=_passwd)
 
 
@@ -117,7 +124,14 @@ def _report(args: argparse.Namespace, user: Any, done: str) -> None:
 def _password(args: argparse.Namespace) -> tuple[str, bool]:
     """A password and whether it was made here."""
     if args.password_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
+        if sys.stdin.isatty():
+            from getpass import getpass
+
+            password = getpass(f"password for {args.name}: ")
+            if password != getpass("the same again: "):
+                raise UsageError("bad-arguments", "the two passwords differ")
+        else:
+            password = sys.stdin.readline().rstrip("\r\n")
         if not password:
             raise UsageError("bad-arguments", "there is no password on stdin")
         return password, False

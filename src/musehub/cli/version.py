@@ -5,11 +5,18 @@ from __future__ import annotations
 import argparse
 
 import muse
-from musehub.cli.context import Subparsers, print_json
+from musehub.cli.context import print_json
+from musehub.cli.parsing import Subparsers
 
 
 def add_parser(commands: Subparsers, common: argparse.ArgumentParser) -> None:
-    parser = commands.add_parser("version", parents=[common], help="print the version")
+    parser = commands.add_parser(
+        "version",
+        parents=[common],
+        help="print the version",
+        description="Print the version.",
+        epilog="example: musehub version --json",
+    )
     parser.set_defaults(run=run)
 
 

@@ -6,7 +6,8 @@ import argparse
 import asyncio
 import sys
 
-from musehub.cli.context import Subparsers, print_json, read_settings
+from musehub.cli.context import print_json, read_settings
+from musehub.cli.parsing import Subparsers
 
 
 def add_parser(commands: Subparsers, common: argparse.ArgumentParser) -> None:

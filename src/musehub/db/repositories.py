@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -103,6 +104,16 @@ async def find_repository(conn: AsyncConnection, repository_id: int) -> Reposito
     query = sa.select(*_columns(None)).join_from(repositories, users, users.c.id == repositories.c.owner_id)
     row = (await conn.execute(query.where(repositories.c.id == repository_id))).first()
     return RepositoryRow(*row) if row is not None else None
+
+
+async def load_full_names(conn: AsyncConnection, repository_ids: Collection[int]) -> dict[int, str]:
+    """`OWNER/NAME` of each of a page of repositories; those that do not exist are left out."""
+    query = (
+        sa.select(repositories.c.id, users.c.name + "/" + repositories.c.name)
+        .join(users, users.c.id == repositories.c.owner_id)
+        .where(repositories.c.id.in_(repository_ids))
+    )
+    return {row[0]: row[1] for row in await conn.execute(query)}
 
 
 async def list_repositories(

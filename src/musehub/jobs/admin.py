@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from muse.errors import Conflict, NotFound, UsageError
 from musehub.db.engine import Database
 from musehub.db.instants import Clock
@@ -16,6 +18,7 @@ from musehub.db.outbox import (
     revive_job,
     set_outcome,
 )
+from musehub.db.repositories import load_full_names
 
 STATES = ("open", "dead", "done", "discarded", "all")
 
@@ -33,6 +36,12 @@ class Queue:
             raise UsageError("bad-arguments", f'a job is never "{state}"', hint=f"one of {', '.join(STATES)}")
         async with self._database.read("list jobs") as conn:
             return await list_jobs(conn, state, limit=limit, before=before)
+
+    async def load_repository_names(self, jobs: Iterable[JobRow]) -> dict[int, str]:
+        """What the repositories of these jobs are called; those that were removed are left out."""
+        ids = {job.repository_id for job in jobs if job.repository_id is not None}
+        async with self._database.read("name repositories") as conn:
+            return await load_full_names(conn, ids)
 
     async def load_state(self) -> QueueState:
         async with self._database.read("count jobs") as conn:

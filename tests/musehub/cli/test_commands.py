@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import json
+import os
+import pty
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +16,9 @@ from typing import Any
 import pytest
 
 import muse
-from musehub.cli.main import main
+from musehub.cli.main import build_parser, main
+
+PROGRAM = Path(sys.executable).with_name("musehub")
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -56,7 +62,31 @@ def test_a_password_can_be_given_on_stdin(run: Run, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("sys.stdin", io.StringIO("correct horse\n"))
     assert run_json(run, "user", "add", "ada", "--password-stdin")["password"] is None
     code, _, err = run("user", "passwd", "ada", "--password-stdin")
-    assert (code, err) == (2, "error: there is no password on stdin\n")
+    assert (code, err) == (2, "error[bad-arguments]: there is no password on stdin\n")
+
+
+def test_a_password_typed_on_a_terminal_is_asked_for_twice_and_not_shown(tmp_path: Path) -> None:
+    def type_in(*lines: str) -> str:
+        command = [PROGRAM, "user", "add", "ada", "--password-stdin", "--data", str(tmp_path / "data")]
+        leader, follower = pty.openpty()
+        with subprocess.Popen(
+            command, stdin=follower, stdout=follower, stderr=follower, start_new_session=True
+        ):
+            os.close(follower)
+            shown = b""
+            with contextlib.suppress(OSError), open(leader, "r+b", buffering=0) as terminal:
+                while piece := terminal.read(1000):
+                    shown += piece
+                    if lines and shown.endswith(b": "):
+                        terminal.write(f"{lines[0]}\n".encode())
+                        lines = lines[1:]
+        return shown.decode()
+
+    assert "error[bad-arguments]: the two passwords differ" in type_in("correct horse", "correct house")
+    shown = type_in("correct horse", "correct horse")
+    assert "password for ada: " in shown
+    assert "horse" not in shown
+    assert 'added "ada"' in shown
 
 
 def test_tokens(run: Run) -> None:
@@ -104,14 +134,14 @@ def test_errors_go_to_stderr_with_a_code(run: Run, arguments: list[str], code: i
     assert json.loads(err)["error"]["code"] == error_code
     got, out, err = run(*arguments)
     assert (got, out) == (code, "")
-    assert err.startswith("error: ")
+    assert err.startswith(f"error[{error_code}]: ")
 
 
 def test_a_database_that_cannot_be_opened(run: Run, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("not a folder")
     code, _, err = run("user", "list")
     assert code == 9
-    assert err.startswith("error: cannot create the folder")
+    assert err.startswith("error[read-only]: cannot create the folder")
 
 
 def test_a_database_that_is_none(run: Run, tmp_path: Path) -> None:
@@ -126,6 +156,22 @@ def test_a_database_that_is_none(run: Run, tmp_path: Path) -> None:
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     assert f"musehub {command}" in capsys.readouterr().out
+
+
+def test_help_of_every_action_says_what_it_does_with_an_example_to_copy() -> None:
+    def check(parser: argparse.ArgumentParser) -> None:
+        text = parser.format_help()
+        assert parser.description, parser.prog
+        assert f"example: {parser.prog}" in text or f"examples:\n  {parser.prog}" in text, parser.prog
+        assert parser.epilog in text
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for child in action.choices.values():
+                    check(child)
+
+    (commands,) = (a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction))
+    for parser in commands.choices.values():
+        check(parser)
 
 
 def test_nothing_at_all_prints_the_help(capsys: pytest.CaptureFixture[str]) -> None:

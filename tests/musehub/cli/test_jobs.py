@@ -90,3 +90,20 @@ def test_a_job_of_the_whole_hub_is_listed_as_that(hub: RunningHub) -> None:
     Jobs(hub).execute("INSERT INTO outbox (kind, payload, created_at, run_after) VALUES ('gc', '{}', 1, 1)")
     done = subprocess.run(start(hub, "jobs", "list"), capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1", "gc", "waiting", "0x", "the", "whole", "hub"]
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+def test_people_read_of_which_repository_a_job_is(hub: RunningHub) -> None:
+    def listed(*words: str) -> list[str]:
+        done = subprocess.run(start(hub, "jobs", "list", *words), capture_output=True, text=True, check=True)
+        return done.stdout.splitlines()
+
+    assert listed() == ["no job waits or runs"]
+    assert listed("--state", "dead") == ["there is none"]
+    ada = hub.user("ada").repository("notes")
+    history = History()
+    ada.push_main(history, history.commit_files({"a.py": b"1\n"}))
+    assert {line.split()[-1] for line in listed("--state", "all")} == {"ada/notes"}
+    Jobs(hub).execute("DELETE FROM refs")
+    Jobs(hub).execute("UPDATE outbox SET repository_id = 7")
+    assert all(line.endswith("repository 7, which is gone") for line in listed("--state", "all"))

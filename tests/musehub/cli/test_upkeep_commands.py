@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from tests.hub_process import HubProcess
 from tests.musehub.hub import History, HubUser, Remote
@@ -69,6 +70,32 @@ def test_a_week_in_the_life_of_a_hub(hub: HubProcess, run: Run, tmp_path: Path) 
     assert "--repair" in error
 
 
+def test_repositories_are_listed_and_made_public(
+    hub: HubProcess, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*words: str) -> tuple[int, str]:
+        code = main([*words, "--data", str(tmp_path / "hub" / "data")])
+        shown = capsys.readouterr()
+        return code, shown.out + shown.err
+
+    remote = HubUser(str(hub.origin), "admin", hub.token).repository("songs")
+    history = History()
+    remote.push_main(history, history.commit_files({"a": b"1"}))
+    address = f"{hub.origin}/admin/songs/refs"
+    assert httpx.get(address).status_code == 404
+    assert run("repo", "set", "admin/songs", "--visibility", "public") == (
+        0,
+        '"admin/songs": visibility public\n',
+    )
+    assert httpx.get(address).status_code == 200
+    code, listed = run("repo", "list")
+    assert (code, listed.split()[:2]) == (0, ["admin/songs", "public"])
+    assert json.loads(run("repo", "list", "--json")[1])["repositories"][0]["stored_objects"] == 3
+    code, error = run("repo", "set", "admin/songs")
+    assert (code, "--visibility" in error) == (2, True)
+    assert "error[repository-not-found]" in run("repo", "set", "admin/none", "--visibility", "public")[1]
+
+
 def test_people_can_read_it(hub: HubProcess, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = str(tmp_path / "hub" / "data")
     remote = HubUser(str(hub.origin), "admin", hub.token).repository("songs")
@@ -85,5 +112,5 @@ def test_people_can_read_it(hub: HubProcess, tmp_path: Path, capsys: pytest.Capt
     assert main(["restore", str(tmp_path / "backup"), "--data", str(tmp_path / "new")]) == 0
     shown = capsys.readouterr().out
     assert "admin/songs holds 3 objects of any number" in shown
-    assert "checked 3 objects and 1 packs in 1 repositories" in shown
+    assert "checked 3 objects and 1 packs in 1 repositories: nothing is wrong" in shown
     assert "restored" in shown
