@@ -117,8 +117,13 @@ def _print_error(error: MuseError, as_json: bool) -> None:
         print(json.dumps({"error": error.to_json()}), file=sys.stderr)
         return
     print(f"error[{error.code}]: {error.message}", file=sys.stderr)
-    if error.hint:
-        print(f"hint: {error.hint}", file=sys.stderr)
+    cause, hint = error.details.get("cause"), error.hint
+    if cause:
+        print(f"cause: {cause}", file=sys.stderr)
+    if error.code == "database-unavailable":  # its own hint is for somebody who pushes
+        hint = "is the database running, and is `database_url` right?"
+    if hint:
+        print(f"hint: {hint}", file=sys.stderr)
 
 
 if __name__ == "__main__":

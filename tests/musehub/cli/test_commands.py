@@ -144,6 +144,16 @@ def test_a_database_that_cannot_be_opened(run: Run, tmp_path: Path) -> None:
     assert err.startswith("error[read-only]: cannot create the folder")
 
 
+def test_a_database_that_does_not_answer_is_told_with_its_reason(run: Run) -> None:
+    code, _, err = run("user", "list", "--database", "postgresql://ada:secret@127.0.0.1:9/hub")
+    assert code == 7
+    assert err.startswith("error[database-unavailable]: ")
+    assert "\ncause: " in err
+    assert "127.0.0.1" in err
+    assert "hint: is the database running, and is `database_url` right?" in err
+    assert "secret" not in err
+
+
 def test_a_database_that_is_none(run: Run, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "musehub.sqlite").write_bytes(b"this is not a database" * 100)
