@@ -18,8 +18,7 @@ from typing import Any
 from muse.history.treediff import Change
 from muse.objects.ids import Kind
 from muse.objects.tree import EXECUTABLE, FILE, Entry
-from musehub.db.history import find_trees
-from musehub.db.insights import (
+from musehub.db.figures import (
     Contributor,
     NewCommit,
     add_contributions,
@@ -27,10 +26,11 @@ from musehub.db.insights import (
     insert_figures,
     list_new_commits,
 )
+from musehub.db.history import find_trees
 from musehub.db.instants import to_micros
 from musehub.db.refs import list_refs
 from musehub.jobs.work import Work
-from musehub.repos.directories import diff_many_trees
+from musehub.repos.differences import diff_many_trees
 from musehub.repos.objects import ObjectReader
 
 LINES_SPAN = timedelta(days=30)

@@ -8,7 +8,7 @@ from muse.objects.ids import Kind
 from musehub.db.history import find_trees
 from musehub.db.refs import find_refs
 from musehub.jobs.work import Work
-from musehub.repos.directories import diff_trees
+from musehub.repos.differences import diff_trees
 
 MAX_CHANGES = 20_000
 """With more than this, looking at all files again is not slower."""

@@ -18,7 +18,7 @@ from muse.objects.tree import (
 )
 from musehub.db.history import CommitRow
 from musehub.repos.browse import Browser
-from musehub.repos.directories import diff_trees
+from musehub.repos.differences import diff_trees
 from musehub.repos.files import load_ahead, load_file
 from musehub.settings import Settings
 from musehub.web.addresses import RepositoryAddresses

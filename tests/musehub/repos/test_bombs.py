@@ -12,7 +12,8 @@ from muse.objects.ids import Kind
 from muse.objects.tree import DIRECTORY, FILE, Entry, encode_entries
 from muse.wire.frames import BLOBS, COMMITS, TREES
 from muse.wire.messages import RefUpdate
-from musehub.repos.directories import MAX_DEPTH, diff_trees, find_entry, iter_files
+from musehub.repos.differences import diff_trees
+from musehub.repos.directories import MAX_DEPTH, find_entry, iter_files
 
 LEVELS = 6
 

@@ -16,7 +16,8 @@ from muse.objects.ids import Kind
 from muse.wire.messages import RefUpdate
 from musehub.accounts.actor import Actor
 from musehub.repos.browse import Browser, list_visible, open_browser
-from musehub.repos.directories import diff_trees, find_entry, load_entries, load_totals
+from musehub.repos.differences import diff_trees
+from musehub.repos.directories import find_entry, load_entries, load_totals
 from musehub.storage.opening import open_store
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from musehub.db.insights import delete_changes_before, sum_all_changes, sum_changes
+from musehub.db.figures import delete_changes_before, sum_all_changes, sum_changes
 from musehub.jobs.changes import LINES_SPAN, PATHS_SPAN, analyse_new_commits
 from musehub.jobs.work import Payload, Work
 

@@ -7,7 +7,7 @@ from collections import Counter
 from itertools import combinations, groupby
 from typing import Any
 
-from musehub.db.insights import list_changed_together
+from musehub.db.figures import list_changed_together
 from musehub.jobs.changes import PATHS_SPAN, analyse_new_commits
 from musehub.jobs.work import Payload, Work
 

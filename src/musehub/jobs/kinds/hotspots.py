@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from musehub.db.insights import list_hotspots
+from musehub.db.figures import list_hotspots
 from musehub.jobs.changes import PATHS_SPAN, analyse_new_commits
 from musehub.jobs.work import Payload, Work
 

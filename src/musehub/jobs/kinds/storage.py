@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from musehub.db.insights import StoredFigures, sum_stored
+from musehub.db.figures import StoredFigures, sum_stored
 from musehub.jobs.work import Payload, Work
 
 NAME = "storage"
