@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from muse.errors import InvalidData, MuseError, NotFound
+from muse.errors import InvalidData, NotFound
 from muse.wire.messages import ConfirmRequest, Multipart, PartRequest, PresignRequest, SignedRequest
 from musehub.accounts.actor import Actor
 from musehub.accounts.permissions import Action
@@ -44,12 +44,16 @@ async def presign_part(
 
 
 async def finish_parts(store: Store, key: str, request: ConfirmRequest, part_size_bytes: int) -> None:
-    """Make the pack of its parts; done already is fine.
+    """Make the pack of its parts; done already is fine, and nothing that is there is ever replaced.
 
     Parts that do not fit are dropped, so that another attempt starts afresh: raises `truncated` then.
     """
     assert request.upload is not None
     sizes = part_sizes(request.size_bytes, part_size_bytes)
+    lying = await store.head(key)
+    if lying is not None and lying.size_bytes == request.size_bytes:  # another request of somebody was faster
+        await store.abort_upload(key, request.upload)
+        return
     try:
         there = await store.list_parts(key, request.upload)
         fitting = [there.get(number) == size for number, size in enumerate(sizes, start=1)]
@@ -64,12 +68,6 @@ async def finish_parts(store: Store, key: str, request: ConfirmRequest, part_siz
     except InvalidData:
         await store.abort_upload(key, request.upload)
         raise
-
-
-async def drop_unusable(store: Store, key: str, error: MuseError) -> None:
-    """Delete what lies under a pack's key and is not that pack: the next attempt would find it again."""
-    if error.code == "wrong-hash":
-        await store.delete([key])
 
 
 def part_sizes(size_bytes: int, part_size_bytes: int) -> list[int]:

@@ -18,10 +18,11 @@ from musehub.db.state import Totals
 from musehub.db.transaction import Meter, metered
 from musehub.push.heads import open_standing
 from musehub.push.ledger import Uploads
-from musehub.push.parts import drop_unusable, finish_parts, open_parts
+from musehub.push.parts import finish_parts, open_parts
 from musehub.push.room import PackInDoubt, begin_recording, check_room, end_recording, keep_pack
 from musehub.push.service import PushService
 from musehub.push.timeline import HEADS, RECORD, STORE, WAIT, Timeline
+from musehub.push.unusable import drop_unusable
 from musehub.push.verify import AGAIN, VerifiedPack, verify_upload
 from musehub.repos.access import get_repository
 from musehub.storage.metering import StoreMeter, store_metered
@@ -102,7 +103,8 @@ async def confirm_pack(
                     await finish_parts(service.store, key, request, part_size)
             verified = await verify_upload(service, repository.id, request, timeline)
         except InvalidData as error:
-            await drop_unusable(service.store, key, error)
+            if error.code == "wrong-hash":
+                await drop_unusable(service, repository.id, request.digest)
             raise
         except NotFound as error:
             # A store may say that it has what it has not: to be uploaded again, so worth another attempt.

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from tests.musehub.hub import History, HubUser, RunningHub, header_of, pack_of, push_body
+from tests.musehub.stores import WatchedStore
 
 from muse.errors import MuseError
 from muse.objects.ids import Kind, hash_bytes
 from muse.packs.record import Record, encode_object
-from muse.wire.messages import RefUpdate
+from muse.wire.frames import BLOBS
+from muse.wire.messages import ConfirmRequest, RefUpdate
+from musehub.storage.signing import UrlSigner
 
 
 def take_pack(history: History) -> tuple[bytes, list[tuple[Kind, bytes, Record]]]:
@@ -199,3 +207,51 @@ def test_a_hundred_thousand_ids_are_one_query(hub: RunningHub) -> None:
     assert ada.missing(Kind.BLOB, asked) == absent
     assert ada.missing(Kind.TREE, present) == present
     assert ada.missing(Kind.COMMIT, [commit]) == []
+
+
+class GatedStore(WatchedStore):
+    """The first one who reads a pack back waits until `gate` is set."""
+
+    def __init__(self, folder: Path, signer: UrlSigner) -> None:
+        super().__init__(folder, signer)
+        self.watching(lambda name: None)
+        self.met, self.gate = asyncio.Event(), asyncio.Event()
+
+    @asynccontextmanager
+    async def open(self, key: str) -> AsyncIterator[memoryview]:
+        if not self.met.is_set():
+            self.met.set()
+            await self.gate.wait()
+        async with super().open(key) as view:
+            yield view
+
+
+def test_a_confirm_that_lies_deletes_no_pack_that_another_one_recorded_meanwhile(
+    start_hub: Callable[..., RunningHub], tmp_path: Path
+) -> None:
+    async def secret() -> bytes:
+        return b"s" * 32
+
+    async def set_gate() -> None:
+        store.gate.set()
+
+    store = GatedStore(tmp_path / "store", UrlSigner(secret))
+    hub = start_hub(store)
+    ada = hub.user("ada").repository("data")
+    history = History()
+    commit = history.commit_files({"f": os.urandom(2000)})
+    pack, rest = take_pack(history)
+    push_id = os.urandom(16)
+    assert ada.upload(push_id, pack).status == 200
+    lie = ConfirmRequest(os.urandom(16), hashlib.sha256(pack).digest(), len(pack) - 1).to_json()
+    with ThreadPoolExecutor() as pool:
+        lying = pool.submit(ada.user.post_json, f"{ada.path}/push/confirm", lie)
+        hub.call(store.met.wait())
+        ada.confirm(push_id, pack).result()
+        hub.call(set_gate())
+        with pytest.raises(MuseError) as caught:
+            lying.result().result()
+    assert caught.value.code == "wrong-hash"
+    header = header_of([RefUpdate("heads/main", None, commit)], push_id=push_id)
+    ada.stream(push_body(header, rest)).result()
+    assert [frame for frame in ada.fetch().frames() if frame.type == BLOBS]
