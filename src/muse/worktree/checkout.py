@@ -19,8 +19,9 @@ from muse.store.unfinished import Unfinished, clear_unfinished, find_unfinished,
 from muse.worktree.blobs import BlobFiles
 from muse.worktree.large import iter_large
 from muse.worktree.lock import work_tree_lock
+from muse.worktree.ondisk import confuses_names
 from muse.worktree.paths import Selection, join, parent_of
-from muse.worktree.plan import Plan, Planner, Write, check_tree_collisions, confuses_names, with_parents
+from muse.worktree.plan import Plan, Planner, Write, check_tree_collisions, with_parents
 from muse.worktree.progress import Meter
 from muse.worktree.scan import head_tree
 from muse.worktree.statrow import decode_row, encode_row, pack_stats, packed_size

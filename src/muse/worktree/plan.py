@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from muse.errors import Conflict, InvalidData, MuseError
+from muse.errors import Conflict, InvalidData
 from muse.history.directory import iter_entries
 from muse.history.treediff import Change
 from muse.objects.ids import Kind
 from muse.objects.names import check_collisions
-from muse.objects.tree import CHUNKED_KINDS, DIRECTORY, FILE_KINDS, SUBMODULE, SYMLINK, Entry
-from muse.store.failure import os_failure
+from muse.objects.tree import CHUNKED_KINDS, DIRECTORY, SUBMODULE, SYMLINK, Entry
 from muse.store.repository import Repository
+from muse.worktree.ondisk import OnDisk
 from muse.worktree.paths import METADATA_NAMES, check_writable_path, join, parent_of
-from muse.worktree.reading import Load, digest_file, digest_of, kind_of_mode
-from muse.worktree.statrow import StatRow, Stats, decode_row, stats_of
-from muse.worktree.status import is_executable, same_class
+from muse.worktree.reading import Load
+from muse.worktree.statrow import Stats
 
 MAX_LINK_BYTES = 4095
 SHOWN_PATHS = 100
-
-_IS_DIRECTORY, _IS_ABSENT = True, False
 
 
 class Write(NamedTuple):
@@ -77,15 +72,9 @@ class Planner:
     ) -> None:
         self._load: Load = repository.objects.load
         self._objects = repository.objects
-        self._root = str(repository.work_dir)
-        self._rows = repository.stat_cache.load_all()
-        self._decoded: dict[str, StatRow | None] = {}
-        self._places: dict[str, bool] = {"": _IS_DIRECTORY}
-        self._blocked: set[str] = set()
+        self._disk = OnDisk(repository, also_known)
         self._force = force
         self._clear_directories = clear_directories
-        self._also_known = also_known or {}
-        self._interrupted = also_known is not None
         self._conflicts: list[str] = []
         self._deletes: dict[str, Stats] = {}
         self._writes: list[Write] = []
@@ -93,7 +82,6 @@ class Planner:
         self._in_the_way: list[str] = []
         self._clear: list[str] = []
         self._replace: list[str] = []
-        self._present: dict[str, tuple[Stats, Entry]] = {}
         self._unchanged = 0
 
     def plan(self, changes: Iterable[Change]) -> Plan:
@@ -106,7 +94,7 @@ class Planner:
             if change.new is None:
                 self._plan_delete(change.path, change.old)
             else:
-                blocked = self._find_blocked(parent_of(change.path))
+                blocked = self._disk.find_blocked(parent_of(change.path))
                 if blocked is not None:
                     obstacles.add(blocked)
                 self._plan_write(change.path, change.old, change.new)
@@ -122,8 +110,8 @@ class Planner:
             self._clear,
             self._replace,
             self._load_links(),
-            self._present,
-            self._rows,
+            self._disk.present,
+            self._disk.rows,
             with_parents(touched),
             self._unchanged,
         )
@@ -131,20 +119,20 @@ class Planner:
     # ---- one path
 
     def _plan_delete(self, path: str, old: Entry | None) -> None:
-        stats = self._look(path)
+        stats = self._disk.look(path)
         if stats is None:
             return
         if stat.S_ISDIR(stats[0]):
             if old is not None and old.kind == SUBMODULE:
                 self._replace.append(path)  # goes if it is empty
             return  # somebody's own folder stands where the file was: not ours to remove
-        if self._force or self._is_known(path, stats, old):
+        if self._force or self._disk.is_known(path, stats, old):
             self._deletes[path] = stats
         else:
             self._conflicts.append(path)
 
     def _plan_write(self, path: str, old: Entry | None, new: Entry) -> None:
-        stats = self._look(path)
+        stats = self._disk.look(path)
         if new.kind == SUBMODULE:
             self._plan_submodule(path, old, stats)
         elif stats is None:
@@ -152,9 +140,9 @@ class Planner:
         elif stat.S_ISDIR(stats[0]):
             self._in_the_way.append(path)
             self._writes.append(Write(path, new, None))
-        elif self._is(path, stats, new):
+        elif self._disk.holds(path, stats, new):
             self._unchanged += 1
-        elif self._force or self._is_known(path, stats, old, new):
+        elif self._force or self._disk.is_known(path, stats, old, new):
             self._writes.append(Write(path, new, stats))
         else:
             self._conflicts.append(path)
@@ -163,7 +151,7 @@ class Planner:
         self._submodules.append(path)
         if stats is None or stat.S_ISDIR(stats[0]):
             return
-        if self._force or self._is_known(path, stats, old):
+        if self._force or self._disk.is_known(path, stats, old):
             self._deletes[path] = stats
         else:
             self._conflicts.append(path)
@@ -175,7 +163,7 @@ class Planner:
         for path in obstacles:
             if path in self._deletes or path in self._conflicts:
                 continue
-            stats = self._look(path)
+            stats = self._disk.look(path)
             if self._force and stats is not None:
                 self._deletes[path] = stats
             else:
@@ -184,7 +172,7 @@ class Planner:
     def _plan_directory_in_the_way(self, path: str) -> None:
         """A directory where a file has to be: it may go if every file in it goes anyway."""
         others = []
-        for found in self._iter_disk(path):
+        for found in self._disk.iter_files(path):
             if found.rpartition("/")[2] in METADATA_NAMES:
                 self._conflicts.append(found)
                 return
@@ -196,120 +184,6 @@ class Planner:
             self._clear.append(path)
         else:
             self._conflicts += others
-
-    def _iter_disk(self, path: str) -> Iterator[str]:
-        try:
-            with os.scandir(f"{self._root}/{path}") as found:
-                entries = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in found)
-        except OSError as error:
-            raise os_failure(error, path) from error
-        for name, is_directory in entries:
-            if is_directory and name not in METADATA_NAMES:
-                yield from self._iter_disk(f"{path}/{name}")
-            else:
-                yield f"{path}/{name}"
-
-    # ---- looking
-
-    def _find_blocked(self, directory: str) -> str | None:
-        """Return the nearest parent that is there and is no directory."""
-        while directory:
-            if self._place(directory):
-                return None
-            if directory in self._blocked:
-                return directory
-            directory = parent_of(directory)
-        return None
-
-    def _place(self, directory: str) -> bool:
-        """Say whether this is a directory on disk, reached without following a link."""
-        known = self._places.get(directory)
-        if known is not None:
-            return known
-        place = _IS_ABSENT
-        if self._place(parent_of(directory)):
-            try:
-                mode = os.lstat(f"{self._root}/{directory}").st_mode
-            except FileNotFoundError:
-                pass
-            except OSError as error:
-                raise os_failure(error, directory) from error
-            else:
-                place = stat.S_ISDIR(mode)
-                if not place:
-                    self._blocked.add(directory)
-        self._places[directory] = place
-        return place
-
-    def _look(self, path: str) -> Stats | None:
-        if not self._place(parent_of(path)):
-            return None
-        try:
-            return stats_of(os.lstat(f"{self._root}/{path}"))
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise os_failure(error, path) from error
-
-    def _is_known(self, path: str, stats: Stats, old: Entry | None, new: Entry | None = None) -> bool:
-        """Say whether the file is as some checkout left it, and nobody's work."""
-        if old is not None and self._is(path, stats, old):
-            return True
-        also_known = self._also_known.get(path, [])
-        if any(self._is(path, stats, entry) for entry in also_known):
-            return True
-        return self._interrupted and any(
-            self._begins(path, stats, entry) for entry in (old, new, *also_known) if entry is not None
-        )
-
-    def _begins(self, path: str, stats: Stats, entry: Entry) -> bool:
-        """Say whether the file is the beginning of what the entry says: a checkout was killed writing it."""
-        kind, left = kind_of_mode(stats[0]), stats[1]
-        if kind is None or kind == SYMLINK or entry.kind not in FILE_KINDS or left >= entry.size_bytes:
-            return False
-        digest = hashlib.sha256()
-        try:
-            for piece in self._objects.open_file(entry.kind, entry.id):
-                digest.update(memoryview(piece)[:left])
-                left -= min(left, len(piece))
-                if not left:
-                    break
-            found, read = digest_file(f"{self._root}/{path}", path, kind)
-        except MuseError:
-            return False  # being written, unreadable, or of an object that is not here: not ours to overwrite
-        return read.stats == stats and found == digest.digest()
-
-    def _is(self, path: str, stats: Stats, entry: Entry) -> bool:
-        """Say whether the file on disk is what the entry says: content, type and executable bit."""
-        kind = kind_of_mode(stats[0])
-        if kind is None or entry.kind in (DIRECTORY, SUBMODULE) or not same_class(kind, entry):
-            return False
-        if kind != SYMLINK and is_executable(kind) != is_executable(entry.kind):
-            return False
-        directory, _, name = path.rpartition("/")
-        row = self._row(directory)
-        if row is not None and row.stats.get(name) == stats:
-            known = row.find_entry(name)
-            if known is not None and known.kind == entry.kind:
-                if known.id == entry.id:
-                    self._present[path] = (stats, entry)
-                return known.id == entry.id
-        if kind != SYMLINK and stats[1] != entry.size_bytes:
-            return False  # so that most files need not be read
-        try:
-            digest, read = digest_file(f"{self._root}/{path}", path, kind)
-        except MuseError:
-            return False  # being written, or unreadable: not ours to overwrite
-        if read.stats != stats or digest != digest_of(entry, self._load):
-            return False
-        if read.trusted and stats[1] == entry.size_bytes:
-            self._present[path] = (stats, entry)
-        return True
-
-    def _row(self, directory: str) -> StatRow | None:
-        if directory not in self._decoded:
-            self._decoded[directory] = decode_row(self._rows.get(directory))
-        return self._decoded[directory]
 
     # ---- what will be written
 
@@ -357,15 +231,6 @@ def would_overwrite(paths: list[str]) -> Conflict:
         hint="commit it or move it away; --force overwrites it",
         details={"paths": paths[:SHOWN_PATHS], "count": len(paths)},
     )
-
-
-def confuses_names(repository: Repository) -> bool:
-    """Say whether the work tree's file system takes names that differ by case for the same."""
-    try:
-        upper = os.stat(repository.work_dir / ".MUSE")
-    except OSError:
-        return False
-    return os.path.samestat(upper, os.stat(repository.muse_dir))
 
 
 def check_tree_collisions(load: Load, tree_id: bytes, directories: set[str], path: str = "") -> None:
