@@ -41,6 +41,11 @@ CONTRAST = """
 }
 """
 
+CUT_OFF = """
+() => [...document.querySelectorAll(".tabs a")].map((tab) => [tab, tab.getBoundingClientRect()])
+  .filter(([_, place]) => place.left < 0 || place.right > innerWidth).map(([tab, _]) => tab.textContent)
+"""
+
 UNNAMED = """
 () => {
   const wrong = [];
@@ -97,6 +102,7 @@ def test_every_page_fits_and_can_be_read(scene: Scene, open_page: OpenPage, widt
     for address in addresses(scene):
         page.goto(address)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, address
+        assert page.evaluate(CUT_OFF) == [], address
         assert page.evaluate(CONTRAST) == [], address
 
 

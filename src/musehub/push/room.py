@@ -123,7 +123,7 @@ def _check(whose: str, limits: Totals, used: Totals, added: Totals) -> None:
         if limit and more > 0 and held + more > limit:
             raise LimitReached(
                 "quota-exceeded",
-                f"{whose} may hold {limit} {unit}, has {held}, and this push brings {more} or more",
+                f"{whose} may hold {limit:,} {unit}, has {held:,}, and this push brings {more:,} or more",
                 hint="delete branches that are not needed and ask an administrator for `musehub gc`, or for "
                 "more room (`musehub quota set`)",
                 details={

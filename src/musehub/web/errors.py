@@ -22,6 +22,11 @@ _TITLES = {
     503: "The hub is busy",
 }
 
+_MAYBE = (401, 403, 404)
+"""What a login may change."""
+_INSIDE = ("unknown-path", "unknown-revision", "unknown-object", "unknown-branch", "receipt-not-found")
+"""Only somebody who sees the repository is told these."""
+
 
 def wants_page(request: AnyRequest) -> bool:
     """Whether an error is for a person: a browser asks for HTML, and not under the API's addresses."""
@@ -34,15 +39,23 @@ def error_page(request: AnyRequest, error: MuseError, status: int) -> Response[b
     What may not be seen and what does not exist are one page: it depends on the address alone.
     """
     visit = find_visit(request)
-    may_sign_in = status in (401, 403, 404) and (visit is None or visit.actor.is_anonymous)
+    # Without a visit nobody looked who this is: at an address where nothing is, that would change nothing.
+    may_sign_in = (status in (401, 403)) if visit is None else (status in _MAYBE and visit.actor.is_anonymous)
     context = {
         "status": status,
         "title": _TITLES.get(status, "The hub failed"),
         "error": error,
         "hint": _hint(error),
+        "repository": _repository(request, error),
         "login_address": f"/login?next={escape_path(request.url.path)}" if may_sign_in else "",
     }
     return html_response(render_page(visit, "error.html", context), status=status)
+
+
+def _repository(request: AnyRequest, error: MuseError) -> str:
+    """`OWNER/NAME` that the address begins with, where the visitor may see it; else nothing."""
+    parts = request.url.path.split("/")
+    return "/".join(parts[1:3]) if error.code in _INSIDE and len(parts) > 3 else ""
 
 
 def _hint(error: MuseError) -> str | None:

@@ -52,6 +52,20 @@ def test_an_error_is_a_page_for_people_and_json_for_programs(scene: Scene, visit
         assert "<h1>Nothing here</h1>" in answer.text
 
 
+def test_nobody_who_is_signed_in_is_asked_to_where_nothing_is(scene: Scene, visitor: httpx.Client) -> None:
+    with scene.sign_in() as admin:
+        for client in (visitor, admin):
+            assert "Sign in" not in client.get("/no/such/page/at/all").text
+        assert "Sign in" not in admin.get("/admin/nought").text
+
+
+def test_from_what_a_repository_lacks_a_link_leads_back_to_it(visitor: httpx.Client) -> None:
+    link = '<a class="button" href="/admin/engine">admin/engine</a>'
+    for page in ("blob/main/no/such/file", "tree/nought", "commits/nought", "pushes/" + "0" * 32):
+        assert link in visitor.get(f"/admin/engine/{page}").text, page
+    assert "/admin/secret</a>" not in visitor.get("/admin/secret/blob/main/plans.txt").text
+
+
 @pytest.mark.parametrize(
     "path",
     [
