@@ -1,1 +1,1 @@
-"""Import from and export to Git repositories; may import errors, objects, packs, history, store."""
+"""Import from and export to Git repositories; may import store and what store may import, but not wire."""

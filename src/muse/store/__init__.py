@@ -1,1 +1,1 @@
-"""A local repository, the only writer of .muse/; may import errors, objects, packs, history."""
+"""A local repository, the only writer of .muse/; may import all below it but no sockets."""
