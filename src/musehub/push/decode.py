@@ -16,6 +16,9 @@ MAX_RECORDS = 1 << 16
 MAX_RAW_BYTES = 4 << 30
 """Of one frame: what a few kilobytes of compressed zeros may cost in time."""
 
+MAX_TAG_CHAIN = 16
+"""Tags of tags: whoever wants to know what the first one names asks for one after the other."""
+
 KINDS_OF_FRAME = {
     TREES: frozenset((Kind.TREE, Kind.CHUNKS)),
     BLOBS: frozenset((Kind.BLOB,)),
@@ -61,6 +64,8 @@ class Batch:
         self.claims = Claims()
         self.commits: list[tuple[bytes, Commit]] = []
         self.tags: list[tuple[bytes, Tag]] = []
+        self.recorded_tags: set[bytes] = set()
+        """Tags that those of this batch name and of which this push does not know what they name."""
         self._own_commits: set[bytes] = set()
 
     def decode(self, decoder: Decoder, known: Known) -> None:
@@ -96,12 +101,26 @@ class Batch:
             _check_signature(tag, object_id)
             if tag.target_kind is not Kind.COMMIT or tag.target not in self._own_commits:
                 self._need(tag.target_kind, tag.target, known)
-            known.tags.add(object_id)
+            known.tags[object_id] = self._measure_chain(tag, known)
             self.tags.append((object_id, tag))
+
+    def _measure_chain(self, tag: Tag, known: Known) -> int:
+        if tag.target_kind is not Kind.TAG:
+            return 1
+        if tag.target not in known.tags:
+            self.recorded_tags.add(tag.target)
+        length = 1 + known.tags.get(tag.target, 1)
+        if length > MAX_TAG_CHAIN:
+            raise too_long_chain()
+        return length
 
     def _need(self, kind: Kind, object_id: bytes, known: Known) -> None:
         if not known.has(kind, object_id):
             self.claims.ids[kind].add(object_id)
+
+
+def too_long_chain() -> LimitReached:
+    return LimitReached("too-large", f"a tag names a tag that names a tag, more than {MAX_TAG_CHAIN} times")
 
 
 def _check_signature(value: Commit | Tag, object_id: bytes) -> None:

@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Mapping
 
 from muse.errors import InvalidData
+from muse.objects.commit import decode_tag
 from muse.objects.ids import Kind
 from muse.packs.record import Record
 from muse.wire.frames import BLOBS, COMMITS, END, TREES, Frame
 from muse.wire.messages import RefUpdate
 from muse.wire.parsing import parse_end
 from musehub.push.absent import missing_objects
-from musehub.push.decode import Batch, bases_of, parse_batch
+from musehub.push.decode import MAX_TAG_CHAIN, Batch, bases_of, parse_batch, too_long_chain
 from musehub.push.record import Recorder
 from musehub.push.signers import SignerPolicy
 from musehub.push.stream import MAX_JSON_VALUES, FrameReader
@@ -122,12 +123,23 @@ class Intake:
         )
         self._policy.check(Kind.TAG, ((i, t.signature.key if t.signature else None) for i, t in batch.tags))
         await recorder.add(batch)
+        await self._check_chains(batch.recorded_tags)
         for object_id, commit in batch.commits:
             for descendants in self.forward.values():
                 if not descendants.isdisjoint(commit.parents):
                     descendants.add(object_id)
         self._received[frame_type] += len(batch.objects)
         self._timeline.done += len(batch.objects)
+
+    async def _check_chains(self, tags: set[bytes]) -> None:
+        """Follow recorded tags that new ones name; raises `too-large`."""
+        for _ in range(MAX_TAG_CHAIN):
+            if not tags:
+                return
+            found = await self._reader.load_many(Kind.TAG, sorted(tags))
+            named = [decode_tag(data) for data in found.values()]
+            tags = {tag.target for tag in named if tag.target_kind is Kind.TAG}
+        raise too_long_chain()
 
     async def _offer_bases(self, batch: Batch, missing: MissingBase) -> None:
         """Offer what the rest of a batch stands on: what came before; in one question, what is recorded."""

@@ -46,7 +46,8 @@ class Known:
         self.trusts_bases = True
         self.blobs: dict[bytes, int] = {}
         self.generations: dict[bytes, int] = {}
-        self.tags: set[bytes] = set()
+        self.tags: dict[bytes, int] = {}
+        """With the tags that one has to follow from there to something else, itself included."""
         self._chunks: dict[bytes, int] = {}
         self._sizes: dict[bytes, int] = {}
         self._files: dict[bytes, int] = {}

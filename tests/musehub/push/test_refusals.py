@@ -498,3 +498,27 @@ def test_trees_that_no_client_checks_out(ada: Remote, tree: bytes, blob_is_there
         frame_of(COMMITS, encode_object(Kind.COMMIT, commit)),
     )
     assert refused(ada, body).code in ("bad-object", "bad-path")
+
+
+def test_a_chain_of_tags_is_bounded_in_one_push_and_over_many(hub: RunningHub) -> None:
+    """Whoever resolves the first of them asks for one after the other."""
+    ada = hub.user("ada").repository("notes")
+    history = History()
+    target, kind = history.commit_files({"f": b"1"}), Kind.COMMIT
+    ada.push_main(history, target)
+    for number in range(16):
+        target, kind = history.tag(f"t{number}", target, kind), Kind.TAG
+        if number in (7, 15):
+            ada.push(history, [RefUpdate(f"tags/t{number}", None, target, Kind.TAG)])
+    longer = history.tag("t16", target, Kind.TAG)
+    with pytest.raises(MuseError) as caught:
+        ada.push(history, [RefUpdate("tags/t16", None, longer, Kind.TAG)])
+    assert caught.value.code == "too-large"
+
+    at_once = History()
+    target, kind = at_once.commit_files({"f": b"2"}), Kind.COMMIT
+    for number in range(17):
+        target, kind = at_once.tag(f"u{number}", target, kind), Kind.TAG
+    with pytest.raises(MuseError) as caught:
+        ada.push(at_once, [RefUpdate("tags/u16", None, target, Kind.TAG)])
+    assert caught.value.code == "too-large"
