@@ -103,6 +103,18 @@ async def test_putting_twice_is_harmless(store: Store) -> None:
 
 
 @pytest.mark.anyio
+async def test_bytes_are_opened_with_their_hash_only(store: Store) -> None:
+    await put(store, KEY, b"bytes")
+    async with store.open(KEY, hashlib.sha256(b"bytes").digest()) as view:
+        assert view == b"bytes"
+    with pytest.raises(InvalidData) as caught:
+        async with store.open(KEY, hashlib.sha256(b"other").digest()):
+            pass
+    assert caught.value.code == "wrong-hash"
+    assert caught.value.retry
+
+
+@pytest.mark.anyio
 async def test_many_writers_of_one_key_agree(store: Store) -> None:
     data = os.urandom(200_000)
     await asyncio.gather(*(put(store, KEY, data) for _ in range(8)))
@@ -203,6 +215,19 @@ async def test_parts_become_one_value_when_all_are_there(store: Store) -> None:
     assert [found async for found in store.list_uploads("packs/")] == []
     with pytest.raises(NotFound):
         await store.finish_upload(KEY, upload, hashes)
+
+
+@pytest.mark.anyio
+async def test_what_was_replaced_is_hashed_again(store: Store) -> None:
+    """By an upload in parts, whose whole nobody has hashed."""
+    good, bad = b"a" * 1000, b"b" * 1000
+    await put(store, KEY, good)
+    upload = await store.open_upload(KEY)
+    assert await send_part(store, upload, 1, bad) == 200
+    await store.finish_upload(KEY, upload, [hashlib.sha256(bad).digest()])
+    with pytest.raises(InvalidData):
+        async with store.open(KEY, hashlib.sha256(good).digest()):
+            pass
 
 
 @pytest.mark.anyio

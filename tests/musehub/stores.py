@@ -34,9 +34,9 @@ class WatchedStore(DiskStore):
         await super().put(key, parts, sha256)
 
     @asynccontextmanager
-    async def open(self, key: str) -> AsyncIterator[memoryview]:
+    async def open(self, key: str, sha256: bytes | None = None) -> AsyncIterator[memoryview]:
         await self._meet("open")
-        async with super().open(key) as view:
+        async with super().open(key, sha256) as view:
             yield view
 
     async def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:

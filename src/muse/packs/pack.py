@@ -235,7 +235,9 @@ class _Verifying:
                 raise InvalidData("bad-pack", f"a pack holds a chain of more than {MAX_CHAIN} bases")
             self._depths[one.kind, one.id] = depth
             base = self._base_of(one.kind, one.base)
-        self._accept(one, decode_object(self._record(one), base))
+        # What is stored raw is hashed where it lies.
+        raw = one.encoding == _RAW
+        self._accept(one, self._payload(one) if raw else decode_object(self._record(one), base))
         if self._advance is not None:
             self._advance(1)
 
@@ -280,7 +282,7 @@ def _wrong_hash(one: PackedObject) -> InvalidData:
 MAX_CHAIN = 64
 """Longest chain of bases inside one pack that is accepted; writers stay far below."""
 _KINDS = {int(kind): kind for kind in Kind}
-_PLAIN = int(Encoding.ZSTD)
+_RAW, _PLAIN = int(Encoding.RAW), int(Encoding.ZSTD)
 _new = tuple.__new__
 RECENT_BYTES = 8 << 20
 """Decoded objects that `verify_pack` keeps for the deltas that follow; writers keep a chain together."""

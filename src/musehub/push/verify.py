@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -43,7 +42,7 @@ async def verify_upload(
     Raises `pack-not-found`, `wrong-hash`, `bad-pack`, `bad-record`, `truncated`, `missing-objects`.
     """
     with timeline.phase(STORE):
-        opening = service.store.open(pack_key(repository_id, request.digest))
+        opening = service.store.open(pack_key(repository_id, request.digest), request.digest)
         view = await opening.__aenter__()
     try:
         if len(view) != request.size_bytes:
@@ -55,7 +54,7 @@ async def verify_upload(
             )
         with timeline.phase(DECODE):
             limit = service.settings.object_max_bytes
-            objects, outside = await asyncio.to_thread(_scan, view, request.digest, limit)
+            objects, outside = await asyncio.to_thread(_scan, view, limit)
         timeline.total = len(objects)
         decoder = Decoder()
         if outside:
@@ -74,14 +73,10 @@ async def verify_upload(
         await opening.__aexit__(None, None, None)
 
 
-def _scan(
-    view: memoryview, digest: bytes, max_object_bytes: int
-) -> tuple[list[PackedObject], dict[bytes, int]]:
-    """Check the hash and what the records announce; return these, the bases outside of the pack, and how long
-    a chain stands on each.
+def _scan(view: memoryview, max_object_bytes: int) -> tuple[list[PackedObject], dict[bytes, int]]:
+    """Check what the records announce; return them, the bases outside of the pack, and how long a chain
+    stands on each.
     """
-    if hashlib.sha256(view).digest() != digest:
-        raise InvalidData("wrong-hash", "the uploaded pack does not have its SHA-256", hint=AGAIN, retry=True)
     objects = scan_pack(view, max_object_bytes)
     for kind in {one.kind for one in objects} - {int(Kind.BLOB)}:
         raise InvalidData("bad-pack", f"a pack holds a {Kind(kind).name.lower()}; only blobs may be in it")

@@ -18,10 +18,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from muse.errors import CorruptStore, InvalidData
+from muse.objects.ids import hash_bytes
 from muse.wire.messages import SignedRequest
+from musehub.storage.disk_arrivals import Arrivals
 from musehub.storage.disk_failures import not_found, translated
 from musehub.storage.disk_parts import PARTS, THE_UPLOAD, DiskParts, part_key
-from musehub.storage.port import StoredObject, UnfinishedUpload, check_key
+from musehub.storage.port import StoredObject, UnfinishedUpload, check_key, wrong_hash
 from musehub.storage.signing import Permit, UrlSigner
 
 _TEMPORARY = "tmp"
@@ -35,6 +37,7 @@ class DiskStore:
     def __init__(self, root: Path, signer: UrlSigner) -> None:
         self._root = root
         self._parts = DiskParts(root)
+        self._arrivals = Arrivals()
         self.signer = signer
 
     def path_of(self, key: str) -> Path:
@@ -53,11 +56,11 @@ class DiskStore:
 
     def begin(self, key: str, size_bytes: int, sha256: bytes) -> Upload:
         """Start writing a value piece by piece; nothing is visible before `Upload.finish`. Blocks."""
-        return Upload(self.path_of(key), self._root / _TEMPORARY, size_bytes, sha256)
+        return Upload(self.path_of(key), self._root / _TEMPORARY, size_bytes, sha256, self._arrivals)
 
     @asynccontextmanager
-    async def open(self, key: str) -> AsyncIterator[memoryview]:
-        view = await asyncio.to_thread(_map, self.path_of(key), key)
+    async def open(self, key: str, sha256: bytes | None = None) -> AsyncIterator[memoryview]:
+        view = await asyncio.to_thread(_map, self.path_of(key), key, sha256, self._arrivals)
         try:
             yield view
         finally:
@@ -137,7 +140,10 @@ class DiskStore:
 class Upload:
     """A value on its way to the disk. Not for concurrent use; every method blocks."""
 
-    def __init__(self, path: Path, temporary: Path, size_bytes: int, sha256: bytes) -> None:
+    def __init__(
+        self, path: Path, temporary: Path, size_bytes: int, sha256: bytes, arrivals: Arrivals
+    ) -> None:
+        self._arrivals = arrivals
         self._path = path
         self._size = size_bytes
         self._sha256 = sha256
@@ -177,6 +183,7 @@ class Upload:
             os.fsync(self._file.fileno())
             _publish(self._temporary, self._path)
             self._temporary = None
+            self._arrivals.note(self._file.fileno(), self._sha256)
 
     def close(self) -> None:
         """Remove what was not finished."""
@@ -201,11 +208,15 @@ def _sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def _map(path: Path, key: str) -> memoryview:
+def _map(path: Path, key: str, sha256: bytes | None, arrivals: Arrivals) -> memoryview:
     with translated("read", key), path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size == 0:
-            return memoryview(b"")
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        view = memoryview(b"")
+        if os.fstat(file.fileno()).st_size > 0:
+            view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        is_known = sha256 is None or arrivals.knows(file.fileno(), sha256)
+    if not is_known and hash_bytes(view) != sha256:
+        raise wrong_hash(key)
+    return view
 
 
 def _read_ranges(path: Path, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:

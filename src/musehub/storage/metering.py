@@ -75,8 +75,8 @@ class MeteredStore:
             await self.inner.put(key, parts, sha256)
 
     @asynccontextmanager
-    async def open(self, key: str) -> AsyncIterator[memoryview]:
-        opening = self.inner.open(key)
+    async def open(self, key: str, sha256: bytes | None = None) -> AsyncIterator[memoryview]:
+        opening = self.inner.open(key, sha256)
         with self._call("open") as moved:
             view = await opening.__aenter__()
             moved.append(len(view))

@@ -18,7 +18,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from muse.errors import NotFound
+from muse.errors import InvalidData, NotFound
 from muse.wire.messages import SignedRequest
 
 _KEY = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)*[A-Za-z0-9_-][A-Za-z0-9._-]*")
@@ -51,10 +51,12 @@ class Store(Protocol):
         """
         ...
 
-    def open(self, key: str) -> AbstractAsyncContextManager[memoryview]:
+    def open(self, key: str, sha256: bytes | None = None) -> AbstractAsyncContextManager[memoryview]:
         """Map the whole value read-only for the length of the block; the view dies with it.
 
-        Memory: pages of a local file, or up to 24 MiB. Raises NotFound("pack-not-found").
+        With `sha256`, only bytes that have it; what this very process hashed while it wrote them need not be
+        hashed again. Memory: pages of a local file, or up to 24 MiB. Raises NotFound("pack-not-found"), and
+        InvalidData("wrong-hash") with `retry`.
         """
         ...
 
@@ -132,6 +134,16 @@ def check_key(key: str) -> str:
     if not _KEY.fullmatch(key):
         raise NotFound("pack-not-found", f'the store holds nothing under "{key}"')
     return key
+
+
+def wrong_hash(key: str) -> InvalidData:
+    """What `Store.open` raises."""
+    return InvalidData(
+        "wrong-hash",
+        f'what lies under "{key}" does not have its SHA-256',
+        hint="push again; what was confirmed is not sent twice",
+        retry=True,
+    )
 
 
 def pack_key(repository_id: int, digest: bytes) -> str:

@@ -23,7 +23,7 @@ from obstore.store import S3Store as ObjectStore
 from muse.errors import CorruptStore, Environment, InvalidData, NotFound, RemoteFailure
 from muse.objects.ids import hash_bytes
 from muse.wire.messages import SignedRequest
-from musehub.storage.port import StoredObject, UnfinishedUpload, check_key
+from musehub.storage.port import StoredObject, UnfinishedUpload, check_key, wrong_hash
 from musehub.storage.s3_address import S3Address, sign_request
 from musehub.storage.s3_parts import PART_MIN_BYTES, S3Parts
 
@@ -98,7 +98,7 @@ class S3Store:
             )
 
     @asynccontextmanager
-    async def open(self, key: str) -> AsyncIterator[memoryview]:
+    async def open(self, key: str, sha256: bytes | None = None) -> AsyncIterator[memoryview]:
         check_key(key)
         with _translated(key):
             result = await obstore.get_async(self._store, key)
@@ -109,6 +109,8 @@ class S3Store:
                 data = await _map(result)
         view = memoryview(data)
         try:
+            if sha256 is not None and await asyncio.to_thread(hash_bytes, view) != sha256:
+                raise wrong_hash(key)
             yield view
         finally:
             try:

@@ -286,8 +286,8 @@ class HeldStore:
 
         return held
 
-    def _open(self, key: str) -> Any:
-        opening = self._inner.open(key)
+    def _open(self, key: str, sha256: bytes | None = None) -> Any:
+        opening = self._inner.open(key, sha256)
         store = self
 
         class Held:

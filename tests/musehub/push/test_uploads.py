@@ -218,11 +218,11 @@ class GatedStore(WatchedStore):
         self.met, self.gate = asyncio.Event(), asyncio.Event()
 
     @asynccontextmanager
-    async def open(self, key: str) -> AsyncIterator[memoryview]:
+    async def open(self, key: str, sha256: bytes | None = None) -> AsyncIterator[memoryview]:
         if not self.met.is_set():
             self.met.set()
             await self.gate.wait()
-        async with super().open(key) as view:
+        async with super().open(key, sha256) as view:
             yield view
 
 
