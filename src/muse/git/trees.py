@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from operator import ge, itemgetter
-from typing import NamedTuple
 
 from muse.errors import InvalidData
 from muse.objects.ids import ID_BYTES
@@ -47,15 +46,8 @@ _MODE_OF_ITEM = itemgetter(0)
 _NAME_OF_ITEM = itemgetter(1)
 
 
-class Item(NamedTuple):
-    """One line of a Git tree. Parsing gives plain tuples of this shape: a tenth of the time."""
-
-    mode: bytes
-    name: bytes
-    id: bytes
-
-
 RawItem = tuple[bytes, bytes, bytes]
+"""One line of a Git tree: mode, name, id. A plain tuple takes a tenth of the time of a named one."""
 
 
 def parse_tree(data: bytes, id_bytes: int) -> list[RawItem]:

@@ -28,7 +28,6 @@ SUBMODULE = "s"
 DIRECTORY = "d"
 PAGE = "p"
 
-ENTRY_KINDS = frozenset("fxcklsd")
 BLOB_KINDS = frozenset("fxl")
 CHUNKED_KINDS = frozenset("ck")
 FILE_KINDS = frozenset("fxck")

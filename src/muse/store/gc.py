@@ -38,7 +38,6 @@ BATCH = 2000
 
 _RECORD_BYTES = f"(o.stored_size + {HEADER.size} + CASE WHEN o.base IS NULL THEN 0 ELSE {ID_BYTES} END)"
 _IS_LIVE = "EXISTS (SELECT 1 FROM temp.live l WHERE l.kind = o.kind AND l.id = o.id)"
-_SELECT_LIVE = "SELECT 1 FROM temp.live WHERE kind = ? AND id = ?"
 _NEEDS_DEAD_BASE = (
     "o.base IS NOT NULL AND NOT EXISTS (SELECT 1 FROM temp.live b WHERE b.kind = o.kind AND b.id = o.base)"
 )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from muse.errors import NotFound, UsageError
+from muse.errors import UsageError
 from muse.store.failure import os_failure
 
 if TYPE_CHECKING:
@@ -90,15 +90,6 @@ class Settings:
             value: str = row[0]
             return value
         return self.user.load().get(key, default)
-
-    def get_required(self, key: str) -> str:
-        """Return the value; raises `unknown-setting`."""
-        value = self.get(key)
-        if value is None:
-            raise NotFound(
-                "unknown-setting", f'"{key}" has no value', hint=f"`muse config {key} VALUE` sets it"
-            )
-        return value
 
     def get_bool(self, key: str, default: bool = False) -> bool:
         value = self.get(key)

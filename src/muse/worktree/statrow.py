@@ -104,9 +104,6 @@ class StatRow:
     def id_of(self, name: str) -> bytes:
         return self._id_at(self._position(name))
 
-    def kind_of(self, name: str) -> str:
-        return self._kinds[self._position(name)]
-
     def find_entry(self, name: str) -> Entry | None:
         """Return the tree's entry; for a directory without its totals, which are not kept here."""
         if name not in self.stats and name not in self.directories:

@@ -164,12 +164,6 @@ _COMMIT = (
 )
 
 
-async def find_commit(conn: AsyncConnection, repository_id: int, commit_id: bytes) -> CommitRow | None:
-    query = sa.select(*_COMMIT).where(commits.c.repository_id == repository_id, commits.c.id == commit_id)
-    row = (await conn.execute(query)).first()
-    return CommitRow._make(row) if row is not None else None
-
-
 async def find_commits(
     conn: AsyncConnection, repository_id: int, ids: Sequence[bytes]
 ) -> dict[bytes, CommitRow]:
@@ -198,16 +192,6 @@ async def find_signers(
         .where(commits.c.repository_id == repository_id)
     )
     return {row[0]: row[1] for row in await conn.execute(query)}
-
-
-async def list_parents(conn: AsyncConnection, repository_id: int, commit_id: bytes) -> list[bytes]:
-    p = commit_parents.c
-    query = (
-        sa.select(p.parent_id)
-        .where(p.repository_id == repository_id, p.commit_id == commit_id)
-        .order_by(p.position)
-    )
-    return list((await conn.execute(query)).scalars())
 
 
 async def find_by_prefix(

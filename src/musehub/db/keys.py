@@ -19,10 +19,6 @@ async def insert_key(conn: AsyncConnection, **values: Any) -> int:
     return int(result.scalar_one())
 
 
-async def find_key(conn: AsyncConnection, public_key: bytes) -> sa.RowMapping | None:
-    return (await conn.execute(sa.select(keys).where(keys.c.public_key == public_key))).mappings().first()
-
-
 async def find_user_by_key(conn: AsyncConnection, public_key: bytes) -> sa.RowMapping | None:
     """The user who has that key, if it was not revoked."""
     query = sa.select(users).join(keys, keys.c.user_id == users.c.id)

@@ -185,15 +185,6 @@ async def insert_repository(
     return int(key[0])
 
 
-async def lock_repository(conn: AsyncConnection, repository_id: int) -> str | None:
-    """Make other finalising transactions of this repository wait; returns its default branch.
-
-    On SQLite every writing transaction excludes all others anyway. None: it was deleted meanwhile.
-    """
-    query = sa.select(repositories.c.default_branch).where(repositories.c.id == repository_id)
-    return (await conn.execute(query.with_for_update())).scalar()
-
-
 async def update_repository(conn: AsyncConnection, repository_id: int, values: dict[str, Any]) -> None:
     await conn.execute(repositories.update().where(repositories.c.id == repository_id).values(**values))
 

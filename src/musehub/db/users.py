@@ -21,10 +21,6 @@ async def find_user(conn: AsyncConnection, name: str) -> sa.RowMapping | None:
     return (await conn.execute(sa.select(users).where(users.c.name == name))).mappings().first()
 
 
-async def find_user_by_id(conn: AsyncConnection, user_id: int) -> sa.RowMapping | None:
-    return (await conn.execute(sa.select(users).where(users.c.id == user_id))).mappings().first()
-
-
 async def list_users(conn: AsyncConnection, after: str, limit: int) -> list[sa.RowMapping]:
     """The users whose names come after `after`, by name."""
     query = sa.select(users).where(users.c.name > after).order_by(users.c.name).limit(limit)

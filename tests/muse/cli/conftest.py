@@ -8,10 +8,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from tests.hub_process import HubProcess
 
 from muse.cli.main import main
 
@@ -83,6 +85,13 @@ class Muse:
         for name, content in files.items():
             self.write(name.replace("_", "."), content)
         return str(self("commit", "-m", message, "--json").json["id"])
+
+
+@pytest.fixture(scope="module")
+def hub_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
+    hub = HubProcess(tmp_path_factory.mktemp("hub"))
+    yield hub
+    hub.stop()
 
 
 @pytest.fixture

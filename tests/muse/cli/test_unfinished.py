@@ -6,7 +6,6 @@ import itertools
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -121,13 +120,6 @@ def test_a_killed_restore_of_some_paths(two: Muse) -> None:
 
 
 # ---- clones
-
-
-@pytest.fixture(scope="module")
-def hub_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
-    hub = HubProcess(tmp_path_factory.mktemp("hub"))
-    yield hub
-    hub.stop()
 
 
 @pytest.fixture

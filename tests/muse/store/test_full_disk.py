@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.full_disk import file_size_limit
 from tests.muse.store.scenes import commit, put_commit, refused
 
 from muse.objects.ids import Kind, hash_bytes
 from muse.store.fsck import fsck
 from muse.store.repository import Repository
-
-
-@contextmanager
-def file_size_limit(size_bytes: int) -> Iterator[None]:
-    """No file of this process may grow beyond this: what a full disk does to a writer."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("room_bytes", [0, 1000, 200_000])

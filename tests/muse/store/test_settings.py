@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.muse.store.scenes import Interrupted
 
-from muse.errors import NotFound, UsageError
+from muse.errors import UsageError
 from muse.objects.ids import Kind
 from muse.store.repository import Repository
 from muse.store.settings import UserSettings, user_config_path
@@ -56,8 +56,6 @@ def test_values_are_read_as_what_they_are_for(repository: Repository) -> None:
         with pytest.raises(UsageError) as caught:
             read()
         assert caught.value.code == "bad-setting"
-    with pytest.raises(NotFound):
-        settings.get_required("push.other")
 
 
 @pytest.mark.parametrize("key", ["", "user", "user name.x", "a=b.c", ".x", "x."])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import random
-import resource
 import shutil
 import stat
 import subprocess
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.full_disk import file_size_limit
 from tests.muse.worktree.scene import (
     Content,
     Link,
@@ -227,17 +227,6 @@ def test_submodules_come_and_go_as_folders(scene: Scene) -> None:
 # ---- what goes wrong
 
 
-@contextmanager
-def _file_size_limit(size_bytes: int) -> Iterator[None]:
-    """No file of this process may grow beyond this: what a full disk does to a writer."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def test_a_full_disk_in_the_middle_can_be_repeated(scene: Scene) -> None:
     scene.checkout(None, scene.tree({"a": b"1"}))
     scene.write({"b": b"2", "big": random.Random(4).randbytes(6 << 20)})
@@ -245,7 +234,7 @@ def test_a_full_disk_in_the_middle_can_be_repeated(scene: Scene) -> None:
     content = scene.disk()
     old = scene.tree({"a": b"1"})
     scene.checkout(new, old)
-    with refused("disk-full") as refusal, _file_size_limit(5 << 20):
+    with refused("disk-full") as refusal, file_size_limit(5 << 20):
         checkout(scene.repository, None, old, new)
     assert refusal.error.details == {"path": "big", "written": 1, "total": 2}
     assert refusal.error.retry
