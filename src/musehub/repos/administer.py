@@ -23,6 +23,7 @@ from musehub.db.repositories import (
     set_collaborator,
     update_repository,
 )
+from musehub.db.state import load_state
 from musehub.db.users import find_user
 from musehub.repos.access import get_repository
 from musehub.repos.names import check_branch_name, check_description, parse_repository_name
@@ -83,6 +84,8 @@ class RepositoryAdministration:
         """Delete a repository for good: it is gone at once, its rows and packs a little later."""
         async with self._database.transaction("delete repository") as conn:
             row = await get_repository(conn, actor, Action.DELETE, owner, name)
+            # A push that is about to end would add rows while these are removed.
+            await load_state(conn, row.id, lock=True)
             await remove_repository(conn, row.id)
         while True:
             async with self._database.transaction("remove rows") as conn:

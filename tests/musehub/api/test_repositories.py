@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from tests.musehub.hub import Answer, History, HubUser, RunningHub
 
 from muse.objects.ids import Kind, hash_bytes
-from muse.wire.messages import Create, RefUpdate
+from muse.wire.messages import Create, Ref, RefUpdate
+from musehub.db.instants import utc_now
+from musehub.db.refs import replace_refs
+from musehub.db.state import load_state
+from musehub.db.tables import repositories
 
 ROOT = "/api/v1/repositories"
 
@@ -68,6 +75,37 @@ def test_a_deleted_repository_leaves_nothing_to_its_successor(hub: RunningHub, a
     history._sent.clear()
     remote.push_main(history, commit)
     assert send(ada, "GET", "/ada/box/file?path=d/b").body == b"second"
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+def test_a_repository_is_deleted_while_a_push_to_it_ends(hub: RunningHub, ada: HubUser) -> None:
+    """On SQLite, writers wait for each other anyway."""
+    history = History()
+    commit = history.commit_files({"a": b"1"})
+    ada.repository("box").push_main(history, commit)
+    waiting = sa.text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+
+    locked = threading.Event()
+
+    async def end_push() -> None:
+        async with hub.database.transaction("as a push ends") as conn:
+            repository_id = await conn.scalar(sa.select(repositories.c.id))
+            assert repository_id is not None
+            await load_state(conn, repository_id, lock=True)
+            locked.set()
+            others = 0
+            while not others:
+                async with hub.database.read("look") as other:
+                    others = await other.scalar(waiting) or 0
+            await replace_refs(conn, repository_id, {"heads/next": Ref(commit)}, utc_now())
+
+    with ThreadPoolExecutor() as pool:
+        ended = pool.submit(lambda: hub.call(end_push()))
+        assert locked.wait(30)
+        deleting = pool.submit(send, ada, "DELETE", "/ada/box")
+        ended.result()
+        assert deleting.result().status == 204
+    assert ada.repository("box").refs().status == 404
 
 
 def test_collaborators_read_and_write(hub: RunningHub, ada: HubUser) -> None:
