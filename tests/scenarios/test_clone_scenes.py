@@ -17,10 +17,10 @@ from muse.errors import Conflict, MuseError, NotFound
 from muse.remote.address import RepositoryUrl
 from muse.remote.clone import Cloned, clone
 from muse.remote.fetch import Fetched, fetch
-from muse.remote.progress import Progress, silent
 from muse.remote.push import push
 from muse.remote.retry import Retry
 from muse.remote.selection import select_refs
+from muse.store.progress import Progress, silent
 from muse.store.repository import Repository
 
 

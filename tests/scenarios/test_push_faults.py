@@ -15,10 +15,10 @@ from tests.hub_process import HubProcess
 from muse.errors import MuseError
 from muse.remote.address import RepositoryUrl
 from muse.remote.clone import clone
-from muse.remote.progress import silent
 from muse.remote.push import Pushed, push
 from muse.remote.retry import Retry
 from muse.remote.selection import select_refs
+from muse.store.progress import silent
 from muse.store.repository import Repository
 
 

@@ -13,8 +13,8 @@ from muse.history.treediff import Change, diff_trees, find_renames
 from muse.objects.tree import CHUNKED_EXECUTABLE, CHUNKED_FILE, DIRECTORY, EXECUTABLE, FILE, SYMLINK
 
 if TYPE_CHECKING:
-    from muse.cli.progress import Progress
     from muse.objects.tree import Entry
+    from muse.store.progress import Progress
     from muse.store.repository import Repository
 
 _PLAIN = {CHUNKED_FILE: FILE, CHUNKED_EXECUTABLE: EXECUTABLE}

@@ -17,10 +17,10 @@ from muse.cli.output import Output
 from muse.errors import Environment, NotFound, UsageError
 
 if TYPE_CHECKING:
-    from muse.cli.progress import Progress
     from muse.objects.commit import Agent, Person
     from muse.remote.address import Origin
     from muse.remote.client import HubClient
+    from muse.store.progress import Progress
     from muse.store.repository import Repository
     from muse.store.settings import UserSettings
 
@@ -145,7 +145,8 @@ class Context:
     @contextmanager
     def progress(self) -> Iterator[Progress]:
         """Give a progress callable; what it drew is removed at the end."""
-        from muse.cli.progress import make_progress, silent
+        from muse.cli.progress import make_progress
+        from muse.store.progress import silent
 
         wanted = self.options.progress and not self.options.quiet
         line = make_progress(self.environment.get("TERM", "dumb")) if wanted else None

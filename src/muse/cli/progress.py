@@ -14,12 +14,6 @@ SHOWN_AFTER_S = 0.5
 DRAWN_EVERY_S = 0.1
 BAR_WIDTH = 24
 
-Progress = Callable[[str, int, "int | None", str], None]
-
-
-def silent(phase: str, done: int, total: int | None, unit: str) -> None:
-    """Progress for pipes, `--quiet` and `--no-progress`."""
-
 
 class ProgressLine:
     """Draws the last report it got, ten times a second at most; `close` removes the line again."""

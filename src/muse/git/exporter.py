@@ -12,7 +12,8 @@ from muse.git.exportrefs import RefExport
 from muse.git.packfile import GitPackWriter
 from muse.git.program import Git, run_git
 from muse.git.references import to_git
-from muse.git.results import ExportResult, Progress, no_progress
+from muse.git.results import ExportResult
+from muse.store.progress import Progress, silent
 from muse.store.refs import Ref
 from muse.store.repository import Repository
 
@@ -24,7 +25,7 @@ def export_git(
     refs: Iterable[str] | None = None,
     bare: bool = False,
     force: bool = False,
-    progress: Progress = no_progress,
+    progress: Progress = silent,
 ) -> ExportResult:
     """Bring branches, tags and what they reach into the Git repository at `directory`: what it does not
     have of it.

@@ -9,13 +9,13 @@ from itertools import islice
 from muse.errors import InvalidData
 from muse.git.commits import OBJECT_FORMAT, PARENTS, encode_commit, encode_tag
 from muse.git.packfile import GitPackWriter
-from muse.git.results import Progress
 from muse.git.trees import encode_tree
 from muse.history.directory import iter_entries
 from muse.history.walk import iter_commits
 from muse.objects.commit import decode_commit, decode_tag
 from muse.objects.ids import Kind
 from muse.objects.tree import BLOB_KINDS, CHUNKED_FILE, CHUNKED_KINDS, DIRECTORY, FILE, SUBMODULE, Entry
+from muse.store.progress import Progress
 from muse.store.refs import Ref
 from muse.store.repository import Repository
 from muse.store.transaction import Transaction

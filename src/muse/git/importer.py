@@ -21,12 +21,13 @@ from muse.git.known import KnownObjects, Mapped, unknown_object
 from muse.git.program import Git, open_source
 from muse.git.reader import Header, ObjectStream, stream_new_objects
 from muse.git.references import GitRef, load_head, load_refs, to_muse
-from muse.git.results import ImportResult, Loss, Progress, no_progress
+from muse.git.results import ImportResult, Loss
 from muse.git.versions import VersionWriter
 from muse.objects.chunks import CHUNKED_FROM_BYTES
 from muse.objects.commit import encode_commit, encode_tag
 from muse.objects.ids import Kind
 from muse.objects.tree import CHUNKED_FILE
+from muse.store.progress import Progress, silent
 from muse.store.repository import Repository
 from muse.store.transaction import Transaction
 
@@ -49,7 +50,7 @@ def import_git(
     force: bool = False,
     operation: str | None = None,
     checkout: Checkout | None = None,
-    progress: Progress = no_progress,
+    progress: Progress = silent,
     flush_objects: int = FLUSH_OBJECTS,
 ) -> ImportResult:
     """Bring the history of a Git repository, a path or an address, into `repository`: what is new of it.

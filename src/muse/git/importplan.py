@@ -9,8 +9,8 @@ from muse.git.commits import parse_tag_links
 from muse.git.known import KnownObjects
 from muse.git.program import Git
 from muse.git.reader import iter_new_commits, stream_objects
-from muse.git.results import Progress
 from muse.objects.ids import Kind
+from muse.store.progress import Progress
 from muse.store.repository import Repository
 
 QUERY_COMMITS = 10_000

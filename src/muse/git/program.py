@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from muse.errors import Environment, NotFound, RemoteFailure
-from muse.git.results import Progress, no_progress
+from muse.store.progress import Progress, silent
 
 PIPE_BYTES = 1 << 20
 
@@ -194,7 +194,7 @@ _PHASE = re.compile(rb"(?:remote: )?([A-Z][a-z]+ [a-z]+):\s+\d+% \((\d+)/(\d+)\)
 
 
 @contextlib.contextmanager
-def open_source(source: str, temporary_dir: Path, progress: Progress = no_progress) -> Iterator[Git]:
+def open_source(source: str, temporary_dir: Path, progress: Progress = silent) -> Iterator[Git]:
     """Yield the Git repository at a path, or a mirror, made in `temporary_dir`, of the one at an address.
 
     Raises `not-a-repository` for a path without one, `git-failed` with what git says.

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
-
-Progress = Callable[[str, int, int | None, str], None]
-"""progress(phase, done, total or None, unit)"""
-
-
-def no_progress(phase: str, done: int, total: int | None, unit: str) -> None:
-    """The default: says nothing."""
 
 
 class RefChange(NamedTuple):

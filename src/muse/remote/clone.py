@@ -12,8 +12,8 @@ from muse.objects.ids import Kind
 from muse.remote.address import RepositoryUrl
 from muse.remote.client import HubClient
 from muse.remote.fetch import Fetched, fetch
-from muse.remote.progress import Progress, silent
 from muse.store.locks import RepositoryLock
+from muse.store.progress import Progress, silent
 from muse.store.unfinished import FILE, Unfinished, clear_unfinished, find_unfinished
 from muse.wire.refnames import HEADS
 

@@ -17,7 +17,7 @@ from muse.wire.parsing import parse_pack_addresses
 if TYPE_CHECKING:
     from muse.remote.client import HubClient
     from muse.remote.connections import OpenAnswer
-    from muse.remote.progress import Progress
+    from muse.store.progress import Progress
 
 CONCURRENT = 4
 AHEAD = 8

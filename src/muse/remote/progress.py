@@ -6,13 +6,9 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-Progress = Callable[[str, int, "int | None", str], None]
-"""progress(phase, done, total or None, unit); may be called from several threads, but never from two at once.
-"""
+from muse.store.progress import Progress, silent
 
-
-def silent(phase: str, done: int, total: int | None, unit: str) -> None:
-    """Show nothing."""
+__all__ = ["Phase", "Progress", "Stopwatch", "silent"]
 
 
 class Phase(NamedTuple):

@@ -13,7 +13,7 @@ from muse.objects.ids import Kind, format_id, hash_bytes
 from muse.objects.references import group_references
 from muse.packs.pack import scan_pack, verify_objects
 from muse.packs.record import Record, decode_object
-from muse.remote.progress import silent
+from muse.store.progress import silent
 from muse.wire.frames import BLOBS, COMMITS, END, FRAME, HEADER, PACKS, PROGRESS, TREES, Frame
 from muse.wire.messages import FetchHeader, PackAddress
 from muse.wire.parsing import parse_end, parse_fetch_header, parse_pack_addresses, parse_progress
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from muse.remote.connections import FrameAnswer
-    from muse.remote.progress import Progress
+    from muse.store.progress import Progress
     from muse.store.repository import Repository
     from muse.store.transaction import Transaction
 

@@ -24,8 +24,8 @@ from muse.wire.parsing import parse_progress
 
 if TYPE_CHECKING:
     from muse.remote.client import HubClient
-    from muse.remote.progress import Progress
     from muse.remote.records import Piece
+    from muse.store.progress import Progress
 
 WHOLE_BODY_BYTES = 1 << 20
 """A body up to this goes out in one piece with its length; a longer one is chunked."""

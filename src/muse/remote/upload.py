@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from muse.remote.client import HubClient
     from muse.remote.connections import OpenAnswer
     from muse.remote.packing import Pack
-    from muse.remote.progress import Progress
+    from muse.store.progress import Progress
 
 Parts = Sequence[bytes | memoryview]
 

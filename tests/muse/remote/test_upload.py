@@ -17,9 +17,9 @@ from muse.packs.pack import PackWriter, read_index
 from muse.packs.record import encode_object
 from muse.remote.client import HubClient
 from muse.remote.packing import Pack
-from muse.remote.progress import silent
 from muse.remote.retry import Retry
 from muse.remote.upload import Uploader
+from muse.store.progress import silent
 from muse.wire.frames import MEDIA_TYPE, RESULT, encode_error, encode_json
 
 Fault = Callable[[str, int, Peer], bool]
