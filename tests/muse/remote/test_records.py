@@ -78,6 +78,15 @@ def test_packs_cover_all_blobs_once_and_none_leans_on_another(repository: Reposi
     assert sorted(found) == sorted(blobs)
 
 
+def test_packs_of_a_long_push_grow(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("muse.remote.packing.TARGET_BYTES", 10_000)
+    monkeypatch.setattr("muse.remote.packing.MANY_BYTES", 40_000)
+    plan = Plan(plan_blobs(repository), [], [], set())
+    sizes = [pack.size_bytes for pack in iter_packs(repository.objects, plan, Limits())]
+    assert sum(sizes[:3]) < 40_000 < sum(sizes)
+    assert max(sizes[:3]) < 14_000 < max(sizes[4:]) < 28_000
+
+
 def test_a_pack_is_sealed_before_all_is_planned(repository: Repository) -> None:
     plan = plan_push(repository, [repository.refs.get("heads/main")], [])
     packs = iter_packs(repository.objects, plan, Limits(pack_max_bytes=INDEX_RESERVE_BYTES + 20_000))
