@@ -48,19 +48,20 @@ def iter_packs(
     Packs may be confirmed in any order: they lean on what the plan says the hub had, or what `ask` says it
     has by now, and not on each other. The first is sealed as soon as enough is planned to fill it, and so is
     each that follows, until blobs based on others appear: versions that belong together are then sought in
-    much more of the plan.
+    much more of the plan, before these are sealed.
     """
     most = limits.pack_max_bytes - INDEX_RESERVE_BYTES
     target = min(TARGET_BYTES, most)
     start = sealed_bytes = 0
     is_chained = False
     while places := _find_places(objects, plan, start, sys.maxsize if is_chained else target):
-        had = plan.had
         bases = {place.base for place in places if place.base is not None}
-        if bases:
+        if bases and not is_chained:
             is_chained = True
-            if start and (elsewhere := bases.difference(place.id for place in places)):
-                had = had.union((Kind.BLOB, base) for base in ask(elsewhere))
+            continue  # or the hub would have to read these again for each pack that leans on them
+        had = plan.had
+        if start and (elsewhere := bases.difference(place.id for place in places)):
+            had = had.union((Kind.BLOB, base) for base in ask(elsewhere))
         numbers = dict(zip(plan.blobs[start:], range(start, start + len(places)), strict=False))
         places = order_chains(places)
         # Up to the first blob of the plan that comes after a place, all are sent with it.

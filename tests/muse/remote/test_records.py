@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from tests.histories import commit_random, make_repository
+from tests.histories import commit_files, commit_random, make_repository
 
 from muse.history.missing import find_new_objects
 from muse.objects.ids import Kind, hash_bytes
@@ -97,6 +97,26 @@ def test_a_pack_is_sealed_before_all_is_planned(repository: Repository) -> None:
         first.objects + sum(pack.objects for pack in packs) == len(plan.blobs) == len(plan_blobs(repository))
     )
     assert not plan.find_more()
+
+
+def test_versions_of_one_file_are_planned_together(tmp_path: Path) -> None:
+    """Packs that lean on an earlier one make the hub read that one again for each of them."""
+    rng = random.Random(5)
+    lines = [rng.randbytes(20).hex() for _ in range(50)]
+    with make_repository(tmp_path / "versions") as repository:
+        for number in range(40):
+            lines[number] = "edited"
+            changes: dict[str, bytes | None] = {f"noise/{number}": rng.randbytes(2000)}
+            commit_files(repository, changes | {"text": "\n".join(lines).encode()})
+        plan = plan_push(repository, [repository.refs.get("heads/main")], [])
+        limits = Limits(pack_max_bytes=INDEX_RESERVE_BYTES + 20_000)
+
+        def ask(bases: Collection[bytes]) -> set[bytes]:
+            raise AssertionError(f"{len(bases)} bases are in another pack")
+
+        packs = list(iter_packs(repository.objects, plan, limits, ask))
+    assert len(packs) > 3
+    assert sum(pack.objects for pack in packs) == 80
 
 
 def test_blobs_planned_later_may_lean_on_what_the_hub_has_by_now(
