@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 _READ_AT_ONCE = 24 << 20
-"""Packs of our clients have 16 MiB. For a moment there are two copies, and two packs are verified at once."""
+"""Most packs have 16 MiB. For a moment there are two copies, and two packs are verified at once."""
 _STREAMED_AT_ONCE = 512 << 10
 """With 4 MiB two downloads at a time kept 60 MB more of memory, and were not faster."""
 
