@@ -94,6 +94,7 @@ def test_a_large_push_goes_in_packs_and_never_through_the_stream(
     commit_random(work.repository, rng, commits=30, files=8, size=4000)
     pushed = work.push()
     assert pushed.packs >= 3
+    assert pushed.receipt.created
     stream = next(request for request in proxy.requests if request.kind == "push/stream")
     assert proxy.kinds.count("push/presign") == pushed.packs
     assert proxy.kinds.count("push/confirm") == pushed.packs

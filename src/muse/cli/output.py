@@ -133,9 +133,9 @@ class Output:
         if self.error_color:
             label = f"\x1b[1;{_STYLES[color]}m{label}\x1b[m"
             hint_label = f"\x1b[1m{hint_label}\x1b[m"
-        lines = f"{label} {clean(text).translate(_INVISIBLE)}\n"
+        lines = f"{label} {clean_line(text)}\n"
         if hint:
-            lines += f"{hint_label} {clean(hint).translate(_INVISIBLE)}\n"
+            lines += f"{hint_label} {clean_line(hint)}\n"
         sys.stderr.write(lines)
         sys.stderr.flush()
 
@@ -206,6 +206,11 @@ def is_terminal(stream: IO[str]) -> bool:
 def clean(text: str) -> str:
     """Make control characters visible, so that no name or message can steer the terminal."""
     return text if text.isprintable() else text.translate(_CONTROL)
+
+
+def clean_line(text: str) -> str:
+    """`clean` for a name on a line of a list, where a line feed would make it look like two."""
+    return text if text.isprintable() else clean(text).translate(_INVISIBLE)
 
 
 def columns(rows: list[list[str]], gap: str = "  ") -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from muse.cli.output import clean, counted, human_size
+from muse.cli.output import clean, clean_line, counted, human_size
 from muse.history.textdiff import Hunk, compare_lines
 from muse.objects.ids import format_id
 from muse.objects.tree import CHUNKED_KINDS, SUBMODULE, SYMLINK
@@ -148,8 +148,8 @@ def status_lines(changes: list[FileChange], output: Output) -> Iterator[str]:
 
 def _name(change: FileChange) -> str:
     if change.status == "renamed":
-        return f"{clean(change.old_path)} -> {clean(change.path)}"
-    return clean(change.path)
+        return f"{clean_line(change.old_path)} -> {clean_line(change.path)}"
+    return clean_line(change.path)
 
 
 def stat_lines(pairs: list[tuple[FileChange, Comparison]], output: Output) -> Iterator[str]:

@@ -233,7 +233,7 @@ class HubClient:
             )
         else:
             return self._not_a_hub(f"{method} {path} was answered with status {status}")
-        if failure.code == "repository-not-found" and not self._token and failure.hint is None:
+        if failure.code == "repository-not-found" and not self._token:
             failure.hint = f"if it is private, log in first: `muse auth login {self.origin}`"
         if RETRY_AFTER not in failure.details and (pause := retry_after_s(answer)) is not None:
             failure.details[RETRY_AFTER] = pause

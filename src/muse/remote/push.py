@@ -139,6 +139,8 @@ class _Push:
                 else:
                     self._find_damage(error)
                     raise
+        if self._refs.create is not None:  # the hub says so of the request that made it, such as a pack's
+            receipt = receipt._replace(created=True)
         self._finish(receipt)
         hub = self._hub
         return Pushed(

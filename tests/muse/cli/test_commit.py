@@ -289,3 +289,8 @@ def test_names_of_files_cannot_steer_the_terminal(muse: Muse) -> None:
     assert "\x1b" not in muse("log").output + muse("show", "--stat").output + muse("log", "--oneline").output
     muse.write("\x1b[31mred", "2")
     assert "\\x1b[31mred" in muse("status").output
+    muse.write("one\n  M  two", "1")
+    assert "  A  one\\n  M  two" in muse("status").lines
+    muse("commit", "-m", "a name of two lines")
+    for arguments in (["ls-tree"], ["show", "--name-status"], ["show", "--stat"]):
+        assert "one\\n  M  two" in muse(*arguments).output

@@ -243,10 +243,26 @@ def test_a_terminal_gets_colours_and_a_pager(muse: Muse, tmp_path: Path) -> None
     assert "paged" not in _on_a_terminal(["status"], muse.folder, environment)
 
 
-def _on_a_terminal(arguments: list[str], folder: Path, environment: dict[str, str]) -> str:
+def test_a_password_typed_on_a_terminal_is_asked_for_and_not_shown(nowhere: Muse) -> None:
+    arguments = ["auth", "login", "http://127.0.0.1:9", "--user", "ada", "--password-stdin"]
+    text = _on_a_terminal(arguments, nowhere.folder, nowhere.environment, typed="correct horse\n", code=7)
+    assert text.startswith("password: ")
+    assert "remote-unreachable" in text
+    assert "horse" not in text
+
+
+def _on_a_terminal(
+    arguments: list[str], folder: Path, environment: dict[str, str], typed: str = "", code: int = 0
+) -> str:
     ours, theirs = os.openpty()
     with subprocess.Popen(
-        [PROGRAM, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder, env=environment
+        [PROGRAM, *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=folder,
+        env=environment,
+        start_new_session=True,  # or the password would be asked for on the terminal of whoever tests
     ) as process:
         os.close(theirs)
         data = b""
@@ -258,8 +274,11 @@ def _on_a_terminal(arguments: list[str], folder: Path, environment: dict[str, st
             if not piece:
                 break
             data += piece
+            if typed and data.endswith(b": "):
+                os.write(ours, typed.encode())
+                typed = ""
         os.close(ours)
-        assert process.wait() == 0
+        assert process.wait() == code
     return data.decode()
 
 

@@ -41,11 +41,20 @@ def test_what_the_hub_explains_is_raised_as_it_is() -> None:
     script = in_turn(lambda peer: answer_json(peer, {"error": error.to_json()}, 404))
     with (
         serve_script(script) as server,
-        make_client(server) as hub,
+        make_client(server, token="mht_some") as hub,
     ):
         with pytest.raises(NotFound) as caught:
             hub.load_json("GET", "/a/b/refs")
         assert caught.value.to_json() == error.to_json()
+
+
+def test_somebody_without_a_login_is_told_to_log_in_whatever_the_hub_hints() -> None:
+    error = NotFound("repository-not-found", "no such repository", hint="look")
+    script = in_turn(lambda peer: answer_json(peer, {"error": error.to_json()}, 404))
+    with serve_script(script) as server, make_client(server) as hub:
+        with pytest.raises(NotFound) as caught:
+            hub.load_json("GET", "/a/b/refs")
+        assert f"log in first: `muse auth login {server.origin}`" in (caught.value.hint or "")
 
 
 def test_a_busy_hub_is_asked_again_after_the_pause_it_wants() -> None:

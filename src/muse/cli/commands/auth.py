@@ -85,7 +85,7 @@ def _login(context: Context, options: Namespace) -> None:
 
     origin = find_origin(context, options.hub)
     if options.token_stdin:
-        token = _read_line("the token")
+        token = _read_line("token")
         with HubClient(origin, token) as hub:
             credential = Credential(load_identity(hub).user, token)
     else:
@@ -108,16 +108,22 @@ def _log_in(context: Context, options: Namespace, hub: Any) -> Credential:
         return log_in_with_key(hub, load_key(key_path(context)), label=label, scope=options.scope)
     user = options.user or _ask("user: ", "--user")
     if options.password_stdin:
-        password = _read_line("the password")
+        password = _read_line("password")
     else:
         password = _ask("password: ", "--password-stdin", secret=True)
     return log_in_with_password(hub, user, password, label=label, scope=options.scope)
 
 
 def _read_line(what: str) -> str:
-    line = sys.stdin.readline().rstrip("\r\n")
+    """Read a secret; somebody who types it is asked, and it is not shown."""
+    from muse.cli.output import is_terminal
+
+    if is_terminal(sys.stdin):
+        line = _ask(f"{what}: ", f"--{what}-stdin", secret=True)
+    else:
+        line = sys.stdin.readline().rstrip("\r\n")
     if not line:
-        raise UsageError("bad-arguments", f"{what} on stdin is empty")
+        raise UsageError("bad-arguments", f"the {what} on stdin is empty")
     return line
 
 

@@ -27,7 +27,7 @@ def configure(parser: Parser) -> None:
 
 def run(context: Context, options: Namespace) -> int:
     from muse.cli import exits
-    from muse.cli.output import clean, counted
+    from muse.cli.output import clean, clean_line, counted
     from muse.store.fsck import fsck
 
     output = context.output
@@ -60,7 +60,9 @@ def run(context: Context, options: Namespace) -> int:
         if rebuilt["saved_to"]:
             output.say(f'the old one is in "{rebuilt["saved_to"]}"')
     for problem in problems:
-        output.write(f"{output.style(problem.code, 'red')}  {clean(problem.where)}: {clean(problem.message)}")
+        output.write(
+            f"{output.style(problem.code, 'red')}  {clean_line(problem.where)}: {clean(problem.message)}"
+        )
     output.say("everything is as it was stored" if not problems else counted(len(problems), "problem"))
     output.document(
         {

@@ -56,7 +56,7 @@ def run(context: Context, options: Namespace) -> None:
 
 
 def _import(context: Context, options: Namespace) -> None:
-    from muse.cli.output import clean, counted, human_size
+    from muse.cli.output import clean_line, counted, human_size
     from muse.git.importer import import_git
     from muse.worktree.checkout import checkout
 
@@ -96,7 +96,7 @@ def _import(context: Context, options: Namespace) -> None:
     if result.shallow:
         output.warning(f"the source is shallow: {counted(result.shallow, 'commit')} without parents")
     for loss in result.losses:
-        where = f"{loss.commit[:12]} {clean(loss.path)}".strip()
+        where = f"{loss.commit[:12]} {clean_line(loss.path)}".strip()
         output.warning(f"{where}: {loss.reason}; {loss.result}")
     value = result._asdict()
     value["refs"] = [change._asdict() for change in result.refs]

@@ -32,7 +32,7 @@ def configure(parser: Parser) -> None:
 
 
 def run(context: Context, options: Namespace) -> None:
-    from muse.cli.output import clean
+    from muse.cli.output import clean_line
     from muse.cli.revisions import find_object
     from muse.history.directory import iter_entries
     from muse.history.lookup import find_path, iter_files
@@ -71,7 +71,7 @@ def run(context: Context, options: Namespace) -> None:
         )
         return
     for name, entry in entries:
-        output.write(clean(name) if options.name_only else entry_line(name, entry))
+        output.write(clean_line(name) if options.name_only else entry_line(name, entry))
 
 
 def entry_json(path: str, entry: Entry) -> dict[str, Any]:
@@ -88,8 +88,10 @@ def entry_json(path: str, entry: Entry) -> dict[str, Any]:
 
 
 def entry_line(path: str, entry: Entry) -> str:
-    from muse.cli.output import clean
+    from muse.cli.output import clean_line
     from muse.cli.patch import KIND_NAMES
 
     slash = "/" if entry.kind == "d" else ""
-    return f"{KIND_NAMES[entry.kind]:<10}  {entry.id.hex()}  {entry.size_bytes:>10}  {clean(path)}{slash}"
+    return (
+        f"{KIND_NAMES[entry.kind]:<10}  {entry.id.hex()}  {entry.size_bytes:>10}  {clean_line(path)}{slash}"
+    )

@@ -29,7 +29,7 @@ def configure(parser: Parser) -> None:
 
 
 def run(context: Context, options: Namespace) -> None:
-    from muse.cli.output import clean
+    from muse.cli.output import clean_line
     from muse.cli.revisions import tree_path
     from muse.cli.tracking import find_upstream
     from muse.store.unfinished import find_unfinished
@@ -68,17 +68,17 @@ def run(context: Context, options: Namespace) -> None:
         return
     _write_head(context, upstream)
     for path in found.added:
-        output.write(f"  {output.style('A', 'green')}  {clean(path)}")
+        output.write(f"  {output.style('A', 'green')}  {clean_line(path)}")
     for change in found.modified:
-        output.write(f"  {output.style('M', 'yellow')}  {clean(change.path)}{_remark(change)}")
+        output.write(f"  {output.style('M', 'yellow')}  {clean_line(change.path)}{_remark(change)}")
     for path in found.deleted:
-        output.write(f"  {output.style('D', 'red')}  {clean(path)}")
+        output.write(f"  {output.style('D', 'red')}  {clean_line(path)}")
     for old, new in found.renamed:
-        output.write(f"  {output.style('R', 'cyan')}  {clean(old)} -> {clean(new)}")
+        output.write(f"  {output.style('R', 'cyan')}  {clean_line(old)} -> {clean_line(new)}")
     if found.ignored:
         output.write("ignored:")
         for path in found.ignored:
-            output.write(f"  {output.style('!', 'dim')}  {clean(path)}")
+            output.write(f"  {output.style('!', 'dim')}  {clean_line(path)}")
     if unfinished is not None:
         output.warning(unfinished.message, how_to_finish)
     elif found.is_clean:
