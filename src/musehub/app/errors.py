@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import logging
-import secrets
 from typing import Any
 
 from litestar import MediaType, Request, Response
 from litestar.exceptions import HTTPException, NotFoundException, ValidationException
 from litestar.types import Send
 
-from muse.errors import InternalError, LimitReached, MuseError, NotFound, UsageError
+from muse.errors import LimitReached, MuseError, NotFound, UsageError
+from musehub.telemetry.incidents import report_defect
 from musehub.web.errors import error_page, wants_page
-
-logger = logging.getLogger("musehub")
 
 
 def to_muse_error(error: Exception, *, where: str) -> MuseError:
@@ -33,14 +30,7 @@ def to_muse_error(error: Exception, *, where: str) -> MuseError:
         return LimitReached("too-large", "the request is larger than this hub accepts")
     if isinstance(error, HTTPException) and error.status_code < 500:
         return UsageError("bad-arguments", error.detail.lower() or "the request makes no sense")
-    incident = secrets.token_hex(6)
-    logger.error("incident %s at %s", incident, where, exc_info=error)
-    return InternalError(
-        "internal",
-        "the hub failed on this request",
-        hint=f"the hub's log has the cause under incident {incident}",
-        details={"incident": incident},
-    )
+    return report_defect(error, where)
 
 
 def _is_of_decoder(error: BaseException) -> bool:

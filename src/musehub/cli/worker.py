@@ -28,7 +28,7 @@ def add_parser(commands: Subparsers, common: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     settings = read_settings(args)
-    from musehub.app.work import work
+    from musehub.app.worker import work
     from musehub.telemetry.logs import configure_logging
 
     configure_logging(settings.log_format)

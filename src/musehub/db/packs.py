@@ -104,6 +104,12 @@ async def list_packs(conn: AsyncConnection, repository_id: int) -> list[PackRow]
     return [PackRow(*row) for row in await conn.execute(query)]
 
 
+async def list_all_packs(conn: AsyncConnection) -> list[tuple[int, bytes, int]]:
+    """(repository, digest, size) of every pack of the hub."""
+    rows = await conn.execute(sa.select(packs.c.repository_id, packs.c.digest, packs.c.size_bytes))
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
 async def insert_pack(
     conn: AsyncConnection,
     repository_id: int,

@@ -15,15 +15,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-import sqlalchemy as sa
-
 import muse
 from muse.errors import Conflict, CorruptStore, Environment, UsageError
 from musehub.db.engine import Database
 from musehub.db.instants import Clock, utc_now
+from musehub.db.packs import list_all_packs
 from musehub.db.revision import find_revision, newest_revision
 from musehub.db.schedule import hold_off
-from musehub.db.tables import metadata, packs, users
+from musehub.db.tables import metadata
+from musehub.db.users import count_users
 from musehub.storage.port import Store, pack_key
 from musehub.upkeep.backup_folder import (
     FORMAT,
@@ -91,8 +91,7 @@ async def back_up(
         for table in metadata.sorted_tables:
             report(f"table {table.name}")
             tables[table.name] = await write_table(conn, table, target)
-        rows = await conn.execute(sa.select(packs.c.repository_id, packs.c.digest, packs.c.size_bytes))
-        wanted = [(row[0], row[1], row[2]) for row in rows]
+        wanted = await list_all_packs(conn)
     copied: list[int] = []
     missing: list[str] = []
     if not database_only:
@@ -155,7 +154,7 @@ async def restore(
     for name, each in files.items():
         await asyncio.to_thread(check_table, source, name, each)
     async with database.transaction("restore") as conn:
-        if await conn.scalar(sa.select(sa.func.count()).select_from(users)):
+        if await count_users(conn):
             raise Conflict(
                 "already-exists", "this hub has users already", hint="restore into an empty database"
             )
@@ -167,11 +166,10 @@ async def restore(
         now = clock()
         await hold_off(conn, JOB, now, now + COLLECT_NOTHING, "the hub was restored from a backup")
     async with database.read("list packs") as conn:
-        rows = await conn.execute(sa.select(packs.c.repository_id, packs.c.digest))
-        wanted = [(row[0], row[1]) for row in rows]
+        wanted = await list_all_packs(conn)
     missing: list[str] = []
     if not database_only:
-        for number, (repository_id, digest) in enumerate(wanted, start=1):
+        for number, (repository_id, digest, _size_bytes) in enumerate(wanted, start=1):
             key = pack_key(repository_id, digest)
             report(f"pack {number} of {len(wanted)}")
             if not await put_pack(store, key, folder / key, digest):

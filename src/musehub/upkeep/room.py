@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import sqlalchemy as sa
-
 from muse.errors import NotFound, UsageError
 from musehub.db.engine import Database
 from musehub.db.repositories import RepositoryRow, find_owner_and_repository
@@ -16,7 +14,7 @@ from musehub.db.state import (
     set_signatures,
     set_user_quota,
 )
-from musehub.db.tables import users
+from musehub.db.users import find_user
 from musehub.settings import Settings
 
 
@@ -58,19 +56,18 @@ async def load_room(database: Database, settings: Settings, name: str) -> Room:
             row.quota_objects,
         )
     async with database.read("load room") as conn:
-        query = sa.select(users.c.id, users.c.quota_bytes, users.c.quota_objects).where(users.c.name == name)
-        user = (await conn.execute(query)).first()
+        user = await find_user(conn, name)
         if user is None:
             raise NotFound("user-not-found", f'no user "{name}"')
-        used = await load_owner_totals(conn, user.id)
+        used = await load_owner_totals(conn, user["id"])
     return Room(
         name,
         used.bytes,
         used.objects,
-        _limit(user.quota_bytes, settings.quota_user_bytes),
-        _limit(user.quota_objects, settings.quota_user_objects),
-        user.quota_bytes,
-        user.quota_objects,
+        _limit(user["quota_bytes"], settings.quota_user_bytes),
+        _limit(user["quota_objects"], settings.quota_user_objects),
+        user["quota_bytes"],
+        user["quota_objects"],
     )
 
 
@@ -88,9 +85,9 @@ async def set_room(
             await set_repository_quota(conn, row.id, max_bytes, max_objects)
     else:
         async with database.transaction("set quota") as conn:
-            user_id = await conn.scalar(sa.select(users.c.id).where(users.c.name == name))
-            assert user_id is not None
-            await set_user_quota(conn, user_id, max_bytes, max_objects)
+            user = await find_user(conn, name)
+            assert user is not None
+            await set_user_quota(conn, user["id"], max_bytes, max_objects)
     return await load_room(database, settings, name)
 
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
-import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from muse.errors import InternalError, MuseError
+from muse.errors import MuseError
 from muse.wire.frames import END, MEDIA_TYPE, PROGRESS, RESULT, encode_error, encode_json
 from muse.wire.messages import End, Progress
 from musehub.push.stream import ClientGone
+from musehub.telemetry.incidents import report_defect
 from musehub.wire_http.exchange import Exchange
-
-logger = logging.getLogger("musehub")
 
 TICK_S = 1.0
 """Progress that changed is shown this often; what hangs is reported every `heartbeat_s`."""
@@ -113,11 +110,4 @@ def known_error(error: Exception, where: str) -> MuseError:
     """What a client may know about an error; a defect is logged under an incident number."""
     if isinstance(error, MuseError):
         return error
-    incident = secrets.token_hex(6)
-    logger.error("incident %s at %s", incident, where, exc_info=error)
-    return InternalError(
-        "internal",
-        "the hub failed on this request",
-        hint=f"the hub's log has the cause under incident {incident}",
-        details={"incident": incident},
-    )
+    return report_defect(error, where)
