@@ -9,8 +9,8 @@ from muse.errors import NotFound
 from muse.objects.ids import Kind
 from muse.remote.metadata import MetadataInParts
 from muse.remote.plan import Plan, find_recorded, remove_recorded
-from muse.remote.progress import Stopwatch
 from muse.remote.records import Outgoing, Piece
+from muse.remote.stopwatch import Stopwatch
 from muse.remote.stream import Load, check_push_id, iter_push_frames, send_frames
 from muse.store.progress import Progress, silent
 from muse.wire.messages import Create, Limits, PushHeader

@@ -11,9 +11,9 @@ from muse.history.walk import is_ancestor
 from muse.objects.commit import decode_tag
 from muse.objects.ids import Kind
 from muse.remote.client import CLIENT_NAME, JSON_TYPE, HubClient
-from muse.remote.progress import Phase, Stopwatch
 from muse.remote.receive import Receiver, SpooledStream, Stream, missing_objects
 from muse.remote.state import get_remote_url, load_tracking_refs, save_limits, tracking_prefix
+from muse.remote.stopwatch import Phase, Stopwatch
 from muse.store.progress import Progress, silent
 from muse.wire.frames import PACKS
 from muse.wire.messages import MAX_WANTS, FetchRequest, Limits, PackAddress, Ref

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from muse.errors import Conflict, MuseError, NotFound, RemoteFailure
 from muse.remote.client import CLIENT_NAME, HubClient
-from muse.remote.progress import Phase, Progress, Stopwatch, silent
 from muse.remote.selection import Wish
 from muse.remote.state import find_open_push
+from muse.remote.stopwatch import Phase, Stopwatch
 from muse.remote.stream import NOTHING, Load, check_push_id, iter_push_frames, send_frames
 from muse.remote.updates import PushOptions, RemoteRefs
+from muse.store.progress import Progress, silent
 from muse.wire.messages import PUSH_ID_BYTES, PushHeader, PushResult, Ref, RefUpdate
 from muse.wire.parsing import parse_push_result
 

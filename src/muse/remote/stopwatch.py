@@ -1,14 +1,10 @@
-"""How far something is, for whoever wants to show it; and where its time went."""
+"""Where the time of a push or a fetch went."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from typing import NamedTuple
-
-from muse.store.progress import Progress, silent
-
-__all__ = ["Phase", "Progress", "Stopwatch", "silent"]
 
 
 class Phase(NamedTuple):
