@@ -92,8 +92,9 @@ def decoration(names: list[str], current: str | None, output: Output) -> str:
     parts = []
     for name in names:
         space, _, rest = name.partition("/")
+        is_current, rest = rest == current, clean(rest)
         if space == "heads":
-            text = output.style(f"*{rest}" if rest == current else rest, "bold", "green")
+            text = output.style(f"*{rest}" if is_current else rest, "bold", "green")
         elif space == "tags":
             text = output.style(f"tag {rest}", "bold", "yellow")
         else:

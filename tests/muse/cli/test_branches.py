@@ -125,3 +125,17 @@ def test_tags(two: Muse) -> None:
     assert two("tag", "-d", "v1", "light").lines[0] == f'deleted tag "v1", which was at {first}'
     assert "error[unknown-tag]" in two("tag", "-d", "v1", code=3).errors
     assert "error[bad-arguments]" in two("tag", "v2", "--sign", code=2).errors
+
+
+def test_names_of_branches_and_tags_cannot_steer_the_terminal(muse: Muse) -> None:
+    """A remote chooses them: U+009B begins an escape sequence as ESC [ does, U+202E turns the line round."""
+    muse.write("f", "1")
+    muse("commit", "-m", "one")
+    for name in ("a\x9b31mb", "a\u202eb"):
+        muse("branch", name)
+        muse("tag", name)
+        muse("switch", name)
+    for arguments in (["branch"], ["tag"], ["log"], ["log", "--oneline"]):
+        output = muse(*arguments).output
+        assert "a\\u202eb" in output
+        assert not {"\x9b", "\u202e"} & set(output)

@@ -78,8 +78,9 @@ def _list(context: Context, options: Namespace) -> None:
     )
     if head.branch is None and head.target is not None:
         output.write(output.style(f"* (detached at {short_id(head.target)})", "green"))
-    elif head.target is None:
-        output.write(output.style(f"* {head.branch} (no commits yet)", "green"))
+    elif head.branch is not None and head.target is None:
+        output.write(output.style(f"* {clean(head.branch)} (no commits yet)", "green"))
+    rows = [(clean(name), ref, commit, current) for name, ref, commit, current in rows]
     width = max((len(name) for name, *_ in rows), default=0)
     for name, ref, commit, current in rows:
         color = "green" if current else "red" if ref.name.startswith("remotes/") else None

@@ -30,7 +30,7 @@ def configure(parser: Parser) -> None:
 
 def run(context: Context, options: Namespace) -> None:
     from muse.cli.commands.fetch import fetched_json, print_phases
-    from muse.cli.output import counted, human_size
+    from muse.cli.output import clean, counted, human_size
     from muse.objects.ids import format_id
     from muse.remote.address import parse_repository_url
     from muse.remote.clone import clone
@@ -56,14 +56,14 @@ def run(context: Context, options: Namespace) -> None:
     head = repository.refs.head().target
     output.say(f'cloned {url} into "{repository.work_dir}"')
     if head is None:
-        output.say(f'it is empty; you are on branch "{cloned.branch}"')
+        output.say(f'it is empty; you are on branch "{clean(cloned.branch)}"')
     else:
         fetched = cloned.fetched
         output.say(
             f"{counted(branches, 'branch', 'branches')}, {counted(tags, 'tag')}, "
             f"{counted(fetched.objects, 'object')}, {human_size(fetched.bytes_received)}"
         )
-        output.say(f'on branch "{cloned.branch}"')
+        output.say(f'on branch "{clean(cloned.branch)}"')
     if options.timings:
         print_phases(context, cloned.fetched)
     output.document(

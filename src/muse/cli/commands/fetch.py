@@ -103,9 +103,10 @@ def print_fetched(context: Context, fetched: Fetched) -> None:
 
 
 def _change_line(change: RefChange) -> str:
+    from muse.cli.output import clean
     from muse.objects.ids import short_id
 
-    name = change.name.removeprefix("remotes/").replace("/heads/", "/", 1).replace("tags/", "tag ", 1)
+    name = clean(change.name).removeprefix("remotes/").replace("/heads/", "/", 1).replace("tags/", "tag ", 1)
     if change.new is None:
         return f"{name} is gone"
     if change.old is None:

@@ -33,6 +33,7 @@ def configure(parser: Parser) -> None:
 
 def run(context: Context, options: Namespace) -> None:
     from muse.cli.commands.branch import get_branch
+    from muse.cli.output import clean
     from muse.cli.revisions import resolve
     from muse.objects.ids import format_id, short_id
     from muse.worktree.checkout import checkout
@@ -77,7 +78,7 @@ def run(context: Context, options: Namespace) -> None:
     what = f'new branch "{name}"' if created else f'branch "{name}"'
     if options.detach and target is not None:
         what = f"commit {short_id(target)}, on no branch"
-    output.say(f"switched to {what}{f', which follows {follows}/{name}' if follows else ''}")
+    output.say(clean(f"switched to {what}{f', which follows {follows}/{name}' if follows else ''}"))
     output.document(
         {
             "branch": None if options.detach else name,

@@ -75,6 +75,7 @@ def _list(context: Context) -> None:
         else:
             lines.append((name, short_id(ref.target), f"({ref.kind.name.lower()})"))
     output.document({"tags": rows})
+    lines = [(clean(name), target, summary) for name, target, summary in lines]
     width = max((len(name) for name, _, _ in lines), default=0)
     for name, target, summary in lines:
         output.write(f"{output.style(name.ljust(width), 'yellow')}  {target}  {clean(summary)}")
