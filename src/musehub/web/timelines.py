@@ -137,10 +137,20 @@ def view_push(push: PushRow, addresses: RepositoryAddresses, receipt: Mapping[st
 
 
 def _total_s(push: PushRow) -> float | None:
-    """How long the hub worked on it; of one without a timeline, from its beginning to its end."""
-    if push.timeline and push.timeline.get("total_s") is not None:
-        return float(push.timeline["total_s"])
-    return (push.finished_at - push.started_at).total_seconds() if push.finished_at else None
+    """From its first upload to its end, with pauses if it was cut; of one without uploads or parts, how
+    long the hub worked on its only request.
+    """
+    timeline = push.timeline or {}
+    whole_s = (push.finished_at - push.started_at).total_seconds() if push.finished_at else None
+    if timeline.get("total_s") is None:
+        return whole_s
+    last_s = float(timeline["total_s"])
+    return max(last_s, whole_s or 0.0) if _had_more(timeline) else last_s
+
+
+def _had_more(timeline: Mapping[str, Any]) -> bool:
+    """Whether the timeline is that of the last request of several."""
+    return bool(timeline.get("uploads") or timeline.get("parts"))
 
 
 def _outcome(push: PushRow) -> str:
@@ -184,8 +194,9 @@ def _move(update: Mapping[str, Any], addresses: RepositoryAddresses) -> Move:
 
 def _tiles(push: PushRow, timeline: Mapping[str, Any]) -> list[Fact]:
     total_s = _total_s(push)
+    end = f"{_seconds(timeline, 'total_s')} of it the last request" if _had_more(timeline) else ""
     return [
-        Fact("Took", format_duration(total_s) if total_s is not None else "–"),
+        Fact("Took", format_duration(total_s) if total_s is not None else "–", end),
         Fact("Commits", f"{push.commit_count:,}"),
         Fact("Trees", f"{push.tree_count:,}"),
         Fact("Blobs", f"{push.blob_count:,}"),

@@ -52,6 +52,20 @@ def test_uploads_and_parts_have_a_waterfall_of_their_own() -> None:
     assert view_push(push_row(DONE, {"updates": []}, none), ADDRESSES, {}).beside == []
 
 
+def test_a_push_with_uploads_took_from_the_first_of_them_to_its_end() -> None:
+    timeline = {"total_s": 0.25, "phases": [{"name": "decode", "s": 0.25}]}
+    uploads = {"uploads": {"packs": 1, "objects": 9, "bytes": 5, "s": 1.5, "phases": []}}
+    (alone, with_uploads) = (push_row(DONE, {"updates": []}, t) for t in (timeline, timeline | uploads))
+    assert view_push_line(alone, ADDRESSES).total_s == 0.25
+    assert view_push_line(with_uploads, ADDRESSES).total_s == 2.0
+    assert view_push(alone, ADDRESSES, {}).tiles[0] == ("Took", "250 ms", "")
+    assert view_push(with_uploads, ADDRESSES, {}).tiles[0] == (
+        "Took",
+        "2.00 s",
+        "250 ms of it the last request",
+    )
+
+
 def test_moves_tell_creation_deletion_and_force_apart() -> None:
     one, two = "1" * 64, "2" * 64
     updates = [
