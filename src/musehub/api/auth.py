@@ -16,7 +16,7 @@ from musehub.accounts.keys import Challenge, Key
 from musehub.accounts.request import load_request_actor, read_client_address
 from musehub.accounts.tokens import Token
 from musehub.accounts.users import User
-from musehub.api.dependencies import BodyInteger, GivenAccounts, GivenActor, GivenSettings, PathInteger
+from musehub.api.given import BodyInteger, GivenAccounts, GivenActor, GivenSettings, PathInteger
 
 AnyRequest = Request[Any, Any, Any]
 

@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 import muse
 from muse.errors import AccessDenied, MuseError
 from musehub.accounts.address import find_header
-from musehub.api.dependencies import GivenClock, GivenDatabase, GivenSettings
+from musehub.api.given import GivenClock, GivenDatabase, GivenSettings
 from musehub.jobs.admin import Queue
 from musehub.settings import Settings
 from musehub.telemetry.metrics import HubMetrics

@@ -9,7 +9,7 @@ import msgspec
 from litestar import Controller, get
 from litestar.params import FromPath
 
-from musehub.api.dependencies import GivenActor, GivenDatabase, QueryInteger, QueryIntegerOrNone, page_size
+from musehub.api.given import GivenActor, GivenDatabase, QueryInteger, QueryIntegerOrNone, page_size
 from musehub.jobs.reading import load_activity, load_insights, load_problems
 
 

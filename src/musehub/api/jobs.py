@@ -9,7 +9,7 @@ import msgspec
 from litestar import Controller, delete, get, post
 from litestar.params import FromQuery
 
-from musehub.api.dependencies import (
+from musehub.api.given import (
     GivenActor,
     GivenClock,
     GivenDatabase,

@@ -10,7 +10,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, JSONBody, SkipValidation
 
 from musehub.api.auth import require_user
-from musehub.api.dependencies import (
+from musehub.api.given import (
     GivenActor,
     GivenClock,
     GivenDatabase,

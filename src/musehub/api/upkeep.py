@@ -8,7 +8,7 @@ from litestar.params import FromPath, JSONBody
 
 from musehub.accounts.permissions import Action
 from musehub.api.auth import require_user
-from musehub.api.dependencies import GivenActor, GivenDatabase, GivenSettings
+from musehub.api.given import GivenActor, GivenDatabase, GivenSettings
 from musehub.api.users import require_site_admin
 from musehub.repos.access import get_repository
 from musehub.upkeep.room import Room, load_room, set_room, set_signature_policy

@@ -10,7 +10,7 @@ from muse.errors import AccessDenied
 from musehub.accounts.actor import Actor
 from musehub.accounts.users import User
 from musehub.api.auth import require_account_access, require_user
-from musehub.api.dependencies import GivenAccounts, GivenActor, QueryInteger
+from musehub.api.given import GivenAccounts, GivenActor, QueryInteger
 
 
 class UserRequest(msgspec.Struct, forbid_unknown_fields=True):

@@ -10,7 +10,7 @@ from litestar import Controller, delete, get, patch, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, JSONBody, SkipValidation
 
-from musehub.api.dependencies import (
+from musehub.api.given import (
     GivenActor,
     GivenClock,
     GivenDatabase,
