@@ -17,6 +17,7 @@ from muse.store.repository import Repository
 from muse.store.transaction import Transaction
 from muse.store.unfinished import Unfinished, clear_unfinished, find_unfinished, save_unfinished
 from muse.worktree.blobs import BlobFiles
+from muse.worktree.bounds import iter_changes
 from muse.worktree.large import iter_large
 from muse.worktree.lock import work_tree_lock
 from muse.worktree.ondisk import confuses_names
@@ -63,7 +64,7 @@ def checkout(
         with repository.transaction() as own:
             return checkout(repository, own, old_tree, new_tree, force, progress)
     with work_tree_lock(repository, exclusive=True):
-        changes: Iterable[Change] = diff_trees(repository.objects.load, old_tree, new_tree)
+        changes: Iterable[Change] = iter_changes(repository.objects.load, old_tree, new_tree)
         before = find_unfinished(repository.muse_dir)
         mark = _next_mark(before, (old_tree,), new_tree, ("",))
         also_known: dict[str, list[Entry]] | None = None

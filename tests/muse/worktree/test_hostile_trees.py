@@ -11,6 +11,7 @@ from tests.muse.worktree.scene import Link, Scene, read_disk, refused
 from muse.history.directory import build_directory
 from muse.objects.ids import Kind
 from muse.objects.tree import DIRECTORY, FILE, SYMLINK, Entry
+from muse.worktree.bounds import iter_changes
 from muse.worktree.checkout import checkout
 from muse.worktree.paths import to_tree_path
 
@@ -167,3 +168,35 @@ def test_a_wrong_size_in_a_tree_keeps_nobody_from_the_files(scene: Scene) -> Non
     assert scene.disk() == {"a": b"text", "b": b"text", "l": Link("a")}
     scene.checkout(tree, None)
     assert scene.disk() == {}
+
+
+def test_a_tree_that_never_ends_is_refused_before_anything_is_written(scene: Scene) -> None:
+    """Forty directories, each of which names the one below it twice: a million million files."""
+    for content in (b"x", None):
+        with scene.repository.transaction() as transaction:
+            if content is None:
+                bottom = build_directory([], transaction.put)
+            else:
+                blob = transaction.put(Kind.BLOB, content)
+                bottom = build_directory([Entry("f", FILE, blob, 1)], transaction.put)
+            for _ in range(40):
+                twice = [
+                    Entry(name, DIRECTORY, bottom.id, bottom.size_bytes, bottom.files) for name in ("a", "b")
+                ]
+                bottom = build_directory(twice, transaction.put)
+        load = scene.repository.objects.load
+        with refused("too-large"):
+            list(iter_changes(load, None, bottom.id, max_files=1_000, max_directories=1_000))
+        if content is not None:
+            with refused("too-large"):
+                checkout(scene.repository, None, None, bottom.id)
+    assert read_disk(scene.work_dir) == {}
+
+
+def test_directories_deeper_than_any_file_system_are_refused(scene: Scene) -> None:
+    tree = _raw_tree(scene, ("f", FILE, b"x"))
+    for _ in range(2_000):
+        tree = _raw_tree(scene, ("d", DIRECTORY, tree))
+    with refused("too-large"):
+        checkout(scene.repository, None, None, tree)
+    assert read_disk(scene.work_dir) == {}
