@@ -2,8 +2,8 @@
 
 Starts a hub on the embedded default, imports a real Git history (this repository's own, or a sample where
 there is none), pushes it, pushes again, adds a commit and pushes that, clones, and compares clone and source
-object by object. On a terminal the hub stays up until Ctrl-C; otherwise it is stopped. The last line starts
-with `demo: ok`.
+object by object. On a terminal the hub stays up until Ctrl-C; otherwise it is stopped at once. All of it is
+in a temporary folder. The last line starts with `demo: ok`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from muse.cli.output import counted
 from muse.objects.ids import Kind, hash_bytes
 from muse.objects.references import iter_references
 from muse.store.repository import Repository
@@ -156,7 +157,7 @@ def size(count: int) -> str:
 
 def transfer(document: dict[str, Any]) -> str:
     return ", ".join(
-        f"{document[key]} {key}" if key != "bytes_sent" else f"{size(document[key])} sent"
+        f"{size(document[key])} sent" if key == "bytes_sent" else counted(document[key], key[:-1])
         for key in ("commits", "objects", "bytes_sent", "requests")
         if key in document
     )
@@ -199,9 +200,10 @@ def run(demo: Demo) -> None:
             time.perf_counter() - started,
             f"{objects} objects, {size(size_bytes)}",
         )
-        print(f"\nsee it at {url}")
+        print()
         if sys.stdin.isatty() and sys.stdout.isatty():
-            print(f"log in as demo with password {password}; Ctrl-C stops the hub")
+            print(f"see it at {url}")
+            print(f"log in as demo with password {password}; Ctrl-C stops the hub and removes all of it")
             try:
                 while True:
                     time.sleep(3600)
