@@ -6,8 +6,9 @@ the same transaction: totals are exact, quotas hold for any number of pushers, a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -91,11 +92,21 @@ async def load_owner_totals(conn: AsyncConnection, owner_id: int, *, lock: bool 
 
 
 async def add_to_totals(
-    conn: AsyncConnection, repository_id: int, size_bytes: int, objects: int, *, removed: bool = False
+    conn: AsyncConnection,
+    repository_id: int,
+    size_bytes: int,
+    objects: int,
+    *,
+    removed: bool = False,
+    others: Mapping[str, Any] = {},
 ) -> None:
-    """Add to what a repository holds and count this transaction; `removed` says that objects are gone."""
+    """Add to what a repository holds and count this transaction; `removed` says that objects are gone.
+
+    `others` are columns that change with it.
+    """
     c = repositories.c
     values = {
+        **others,
         "stored_bytes": c.stored_bytes + size_bytes,
         "stored_objects": c.stored_objects + objects,
         "write_count": c.write_count + 1,

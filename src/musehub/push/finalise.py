@@ -16,13 +16,12 @@ from musehub.db.objects import find_present_objects
 from musehub.db.outbox import enqueue
 from musehub.db.pushes import DONE, begin_push, find_push, finish_push
 from musehub.db.refs import find_refs, list_refs, replace_refs
-from musehub.db.repositories import RepositoryRow, update_repository
-from musehub.db.state import Totals
+from musehub.db.repositories import RepositoryRow
+from musehub.db.state import add_to_totals
 from musehub.db.transaction import metered
 from musehub.push.absent import missing_objects
 from musehub.push.heads import check_heads
-from musehub.push.room import begin_recording, end_recording
-from musehub.settings import Settings
+from musehub.push.room import begin_recording
 
 
 class Finalised(NamedTuple):
@@ -90,7 +89,6 @@ def _check_deletion(repository: RepositoryRow, update: RefUpdate) -> None:
 
 async def finalise(
     database: Database,
-    settings: Settings,
     clock: Clock,
     repository: RepositoryRow,
     user_id: int,
@@ -131,12 +129,11 @@ async def finalise(
             check_heads(header.updates, await find_refs(conn, repository.id, names))
             await replace_refs(conn, repository.id, _new_refs(header), now)
             default_branch = await _choose_default_branch(conn, repository.id, state.default_branch, header)
-            await update_repository(
-                conn, repository.id, {"pushed_at": now, "updated_at": now, "default_branch": default_branch}
-            )
-            await end_recording(conn, settings, state, Totals(0, 0))
+            changed = {"pushed_at": now, "updated_at": now, "default_branch": default_branch}
+            await add_to_totals(conn, repository.id, 0, 0, others=changed)
             result = receipt | {"finished_at": now.isoformat()}
-            await begin_push(conn, repository.id, header.push_id, user_id, now)
+            if earlier is None:
+                await begin_push(conn, repository.id, header.push_id, user_id, now)
             await finish_push(
                 conn,
                 repository.id,

@@ -231,7 +231,6 @@ class _Receiving:
             await check_reachable(service.database, self._reader, self._repository, policy, self._header)
             finalised = await finalise(
                 service.database,
-                service.settings,
                 service.clock,
                 self._repository,
                 self._user_id,

@@ -90,7 +90,7 @@ def test_small_pushes_cost_the_same_at_every_size(ada: Ada) -> None:
     assert len(bytes_of_nothing) == 1
     assert one_file[0] == one_file[1]
     assert one_file[0].requests == 1
-    assert one_file[0].statements <= 32
+    assert one_file[0].statements <= 28
     assert one_file[0].store_calls == 1
     # The folders above it, which may hold a hundred names each, and nothing else of the repository.
     assert max(bytes_of_one) < 8_000
