@@ -39,12 +39,26 @@ async def opened_database(args: argparse.Namespace) -> AsyncIterator[Any]:
     from musehub.db.engine import open_database
 
     settings = read_settings(args)
+    new_folder = _find_new_folder(settings)
     database = open_database(settings)
     try:
         await prepare_database(settings, database)
+        if new_folder is not None and not args.json:
+            remark = f"note: there was no hub in {new_folder} until now; --data names another folder"
+            print(remark, file=sys.stderr)
         yield database
     finally:
         await database.close()
+
+
+def _find_new_folder(settings: Settings) -> Path | None:
+    """Where the embedded database will be made; None if there is one, or the database is elsewhere.
+
+    Who forgets `--data` would otherwise add users to a hub that nobody serves, and not notice.
+    """
+    scheme, _, path = settings.database_url.partition(":///")
+    database = Path(path)
+    return None if scheme != "sqlite" or database.exists() else database.parent
 
 
 @asynccontextmanager

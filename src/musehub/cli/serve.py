@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> None:
         if args.json:
             print_json({"url": started.url, "admin": _admin(started)})
         else:
-            print(_announcement(started))
+            print(_announcement(started, _where(args)))
         sys.stdout.flush()
 
     run_hub(settings, announce)
@@ -58,13 +59,20 @@ def _admin(started: Started) -> dict[str, str] | None:
     return {"name": FIRST_ADMIN, "password": started.admin_password}
 
 
-def _announcement(started: Started) -> str:
+def _where(args: argparse.Namespace) -> str:
+    """The options by which other commands find this hub. An address may hold a password: it is not said."""
+    named = (("--data", args.data), ("--config", args.config))
+    return "".join(f" {option} {shlex.quote(value)}" for option, value in named if value)
+
+
+def _announcement(started: Started, where: str) -> str:
     lines = [f"musehub: listening on {started.url}"]
     admin = _admin(started)
     if admin is not None:
         lines += [
             f'musehub: created the administrator "{admin["name"]}" with the password {admin["password"]}',
             f"musehub: log in with `muse auth login {started.url} --user {admin['name']}`",
-            "musehub: the password is shown only now; `musehub user passwd` sets another",
+            "musehub: the password is shown only now; "
+            f"`musehub user passwd {admin['name']}{where}` sets another",
         ]
     return "\n".join(lines)

@@ -56,6 +56,14 @@ def test_users(run: Run) -> None:
     assert run_json(run, "user", "passwd", "bot")["password"] != made["password"]
 
 
+def test_who_makes_a_new_hub_by_the_way_is_told(run: Run, tmp_path: Path) -> None:
+    first, second = (run("user", "add", name, "--no-password")[2] for name in ("ada", "bob"))
+    assert first == (
+        f"note: there was no hub in {tmp_path / 'data'} until now; --data names another folder\n"
+    )
+    assert second == ""
+
+
 def test_a_password_can_be_given_on_stdin(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     import io
 

@@ -64,6 +64,7 @@ def test_first_start_and_an_orderly_end(tmp_path: Path, number: signal.Signals) 
     assert (code, err) == (0, "")
     assert re.search(r'created the administrator "admin" with the password (\S{20})\n', out)
     assert f"muse auth login {url} --user admin" in out
+    assert f"`musehub user passwd admin --data {tmp_path}" in out
 
 
 def test_killed_and_started_again_it_keeps_its_users_and_is_quiet_about_passwords(tmp_path: Path) -> None:
