@@ -66,11 +66,13 @@ async def list_activity(
         sa.select(c.id, c.kind, c.subject, users.c.name, users.c.kind, c.value, c.created_at)
         .join_from(activity, users, users.c.id == c.user_id)
         .where(c.repository_id == repository_id)
-        .order_by(c.id.desc())
+        # The index of the repository; by id alone, the rows of all others would be read on the way.
+        .order_by(c.created_at.desc(), c.id.desc())
         .limit(limit)
     )
     if before is not None:
-        query = query.where(c.id < before)
+        last = sa.select(c.created_at).where(c.id == before).scalar_subquery()
+        query = query.where(sa.tuple_(c.created_at, c.id) < sa.tuple_(last, before))
     return [ActivityRow._make(row) for row in await conn.execute(query)]
 
 

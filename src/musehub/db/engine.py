@@ -246,6 +246,8 @@ def _open_postgresql(settings: Settings, url: sa.URL) -> Database:
             "timeout": settings.database_acquire_timeout_s,
             "server_settings": {
                 "application_name": "musehub",
+                # A plan for any repository expects an average one; of a large one it would read every row.
+                "plan_cache_mode": "force_custom_plan",
                 **{name: str(int(value * 1000)) for name, value in milliseconds.items()},
                 # The server's side of keep-alive; the client's is set on the socket below.
                 "tcp_keepalives_idle": str(settings.keepalive_s),

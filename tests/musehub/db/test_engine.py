@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
 
 from muse.errors import LimitReached, MuseError, RemoteFailure, UsageError
+from muse.objects.ids import Kind
 from musehub.db.engine import Database, open_database
 from musehub.db.instants import from_micros
+from musehub.db.objects import find_present_objects
 from musehub.db.tables import users
 from musehub.db.transaction import TransactionRecord, metered
 from musehub.settings import Settings
@@ -312,3 +315,33 @@ async def test_a_database_that_is_not_there_is_unavailable(make_settings: Callab
         await count_users(database)
     assert caught.value.code == "database-unavailable"
     await database.close()
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+async def test_one_row_of_a_large_repository_is_found_among_many_small_ones(database: Database) -> None:
+    """A plan made for any repository would expect the few rows of most, and read all of this one's."""
+    large, count = 1, 20_000
+    async with database.transaction("fill") as conn:
+        for repository in ("1", "1 + i"):
+            await conn.exec_driver_sql(
+                'INSERT INTO blobs (repository_id, id, pack_id, "offset", stored_size, raw_size, encoding) '
+                f"SELECT {repository}, sha256(i::text::bytea), 1, 0, 1, 1, 0 "
+                f"FROM generate_series(1, {count}) i"
+            )
+        await conn.exec_driver_sql("ANALYZE blobs")
+
+    async def rows_read() -> int:
+        async with database.transaction("settle") as conn:
+            await conn.exec_driver_sql("SELECT pg_stat_force_next_flush()")
+        async with database.read("look") as conn:
+            read = await conn.exec_driver_sql(
+                "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'blobs'"
+            )
+            return int(read.scalar_one())
+
+    before = await rows_read()
+    for number in range(8):  # after five times the server would take the plan for any repository
+        blob_id = hashlib.sha256(str(number + 1).encode()).digest()
+        async with database.read("find") as conn:
+            assert await find_present_objects(conn, large, Kind.BLOB, [blob_id]) == {blob_id}
+    assert await rows_read() - before < count
