@@ -135,7 +135,7 @@ def test_names_of_branches_and_tags_cannot_steer_the_terminal(muse: Muse) -> Non
         muse("branch", name)
         muse("tag", name)
         muse("switch", name)
-    for arguments in (["branch"], ["tag"], ["log"], ["log", "--oneline"]):
+    for arguments in (["branch"], ["tag"], ["log"], ["log", "--oneline"], ["status"]):
         output = muse(*arguments).output
         assert "a\\u202eb" in output
         assert not {"\x9b", "\u202e"} & set(output)

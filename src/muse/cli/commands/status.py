@@ -93,6 +93,7 @@ def run(context: Context, options: Namespace) -> None:
 
 
 def _write_head(context: Context, upstream: Upstream | None) -> None:
+    from muse.cli.output import clean
     from muse.objects.ids import short_id
 
     repository, output = context.repository, context.output
@@ -100,13 +101,13 @@ def _write_head(context: Context, upstream: Upstream | None) -> None:
     if head.branch is None:
         output.write(output.style(f"detached at {short_id(head.target or b'')}", "bold"))
         return
-    line = f"on branch {output.style(head.branch, 'bold')}"
+    line = f"on branch {output.style(clean(head.branch), 'bold')}"
     if head.target is None:
         line += ", no commits yet"
     elif upstream is not None and upstream.target is not None:
         ahead, behind = _ahead_behind(repository, head.target, upstream.target)
         parts = [f"{ahead} ahead of"] * (ahead > 0) + [f"{behind} behind"] * (behind > 0)
-        line += f", {' and '.join(parts) if parts else 'level with'} {upstream.short_name}"
+        line += f", {' and '.join(parts) if parts else 'level with'} {clean(upstream.short_name)}"
     output.write(line)
 
 
