@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from musehub.cli.context import format_size, print_json, run_with_hub
-from musehub.cli.parsing import Subparsers
+from musehub.cli.parsing import Subparsers, parse_positive
 
 
 def add_parser(commands: Subparsers, common: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def add_parser(commands: Subparsers, common: argparse.ArgumentParser) -> None:
         "--database-only", action="store_true", help="leave the packs to the store's own backup"
     )
     parser.add_argument(
-        "--keep", type=int, default=7, metavar="N", help="so many databases stay (default: 7)"
+        "--keep", type=parse_positive, default=7, metavar="N", help="so many databases stay (default: 7)"
     )
     parser.set_defaults(run=run)
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from musehub.cli.context import opened_database, print_json
-from musehub.cli.parsing import Subparsers, add_action
+from musehub.cli.parsing import Subparsers, add_action, parse_positive
 
 
 def add_parser(commands: Subparsers, common: argparse.ArgumentParser) -> None:
@@ -26,7 +26,9 @@ def add_parser(commands: Subparsers, common: argparse.ArgumentParser) -> None:
         default="open",
         help="default: open, which are those that wait or run",
     )
-    listing.add_argument("--limit", metavar="N", type=int, default=100, help="at most so many (default: 100)")
+    listing.add_argument(
+        "--limit", metavar="N", type=parse_positive, default=100, help="at most so many (default: 100)"
+    )
     listing.set_defaults(run=_list)
     for name, what, run in (
         ("retry", "run a job again now", _retry),

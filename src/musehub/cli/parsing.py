@@ -33,6 +33,17 @@ class Parser(argparse.ArgumentParser):
         raise UsageError("bad-arguments", message, hint=f"see `{self.prog} --help`")
 
 
+def parse_positive(text: str) -> int:
+    """The type of an argument that counts something."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f'"{text}" is not a number from 1 on')
+    return number
+
+
 def add_action(
     actions: Subparsers, common: argparse.ArgumentParser, name: str, what: str, example: str
 ) -> argparse.ArgumentParser:

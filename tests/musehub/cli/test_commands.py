@@ -134,6 +134,8 @@ def test_version(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
         (["user", "add"], 2, "bad-arguments"),
         (["user", "frobnicate"], 2, "bad-arguments"),
         (["frobnicate"], 2, "bad-arguments"),
+        (["jobs", "list", "--limit", "-1"], 2, "bad-arguments"),
+        (["backup", "there", "--keep", "-1"], 2, "bad-arguments"),
     ],
 )
 def test_errors_go_to_stderr_with_a_code(run: Run, arguments: list[str], code: int, error_code: str) -> None:
