@@ -70,8 +70,8 @@ def test_the_language_of_a_script_is_in_its_first_line() -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("a.cpp", "R\"(" * 90_000),
-        ("a.cpp", ("R\"(" * 100 + "\n") * 900),
+        ("a.cpp", 'R"(' * 90_000),
+        ("a.cpp", ('R"(' * 100 + "\n") * 900),
         ("A.java", "a " * 9_000),
         ("A.java", ("public " * 280 + "\n") * 150),
     ],
