@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,9 @@ AHEAD = 8
 class Downloader:
     """Fetches packs in threads of its own; `take` hands them out in any order that does not run far ahead.
 
-    Each file has the digest it was asked for. Leaving the `with` block removes what was not taken over.
+    Each file has the size it was asked for; only `repeat` looks at the digest, because whoever takes a pack
+    in hashes every object in it. `arrived(number, file)` is called in such a thread. Leaving the `with` block
+    removes what was not taken over.
     """
 
     def __init__(
@@ -37,12 +39,14 @@ class Downloader:
         packs: Sequence[PackAddress],
         folder: Path,
         progress: Progress,
+        arrived: Callable[[int, Path], None],
     ) -> None:
         self._hub = hub
         self._path = path
         self._packs = packs
         self._folder = folder
         self._progress = progress
+        self._arrived = arrived
         self._prefix = f"fetch-{os.getpid()}-{os.urandom(4).hex()}"
         self._changed = threading.Condition()
         self._next = 0
@@ -89,6 +93,15 @@ class Downloader:
                 raise self._failure
             return self._files.pop(number)
 
+    def has(self, number: int) -> bool:
+        """Say whether `take` would not have to wait, or to raise."""
+        return number in self._files or self._failure is not None
+
+    def repeat(self, number: int) -> Path:
+        """Download a pack again that turned out to be damaged; now its digest is checked while it arrives."""
+        self._hub.retry.run(lambda _: self._fetch(number, fresh=True, check=True))
+        return self._file(number)
+
     # ---- in the threads
 
     def _work(self) -> None:
@@ -110,14 +123,15 @@ class Downloader:
                     self._closed = True
                     self._changed.notify_all()
                 return
+            self._arrived(number, self._file(number))
             with self._changed:
                 self._files[number] = self._file(number)
                 self._changed.notify_all()
 
     def _fetch_patiently(self, number: int) -> None:
-        self._hub.retry.run(lambda attempt: self._fetch(number, fresh=attempt > 0))
+        self._hub.retry.run(lambda attempt: self._fetch(number, fresh=attempt > 0, check=False))
 
-    def _fetch(self, number: int, fresh: bool) -> None:
+    def _fetch(self, number: int, fresh: bool, check: bool) -> None:
         self._check_open()
         pack = self._packs[number]
         request = (self._ask_again(pack) if fresh else pack).request
@@ -134,10 +148,11 @@ class Downloader:
                     size += len(piece)
                     if size > pack.size_bytes:
                         break
-                    digest.update(piece)
+                    if check:
+                        digest.update(piece)
                     file.write(piece)
                     self._note(len(piece))
-            if size != pack.size_bytes or digest.digest() != pack.digest:
+            if size != pack.size_bytes or (check and digest.digest() != pack.digest):
                 raise InvalidData("wrong-hash", "a downloaded pack is not the one announced", retry=True)
         except BaseException as error:
             with self._changed:
@@ -177,6 +192,12 @@ class Downloader:
             if fresh.digest == pack.digest:
                 return fresh
         raise NotFound("pack-not-found", f"the hub no longer has pack {pack.digest.hex()}")
+
+
+def has_digest(path: Path, digest: bytes) -> bool:
+    """Say whether a file has this SHA-256."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest() == digest
 
 
 def _explain_refusal(opened: OpenAnswer) -> MuseError:

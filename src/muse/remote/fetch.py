@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
 from muse.errors import MuseError
@@ -11,12 +12,12 @@ from muse.history.walk import is_ancestor
 from muse.objects.commit import decode_tag
 from muse.objects.ids import Kind
 from muse.remote.client import CLIENT_NAME, JSON_TYPE, HubClient
-from muse.remote.receive import Receiver, SpooledStream, Stream, missing_objects
+from muse.remote.receive import Receiver, Stream, missing_objects
 from muse.remote.state import get_remote_url, load_tracking_refs, save_limits, tracking_prefix
 from muse.remote.stopwatch import Phase, Stopwatch
 from muse.store.progress import Progress, silent
 from muse.wire.frames import PACKS
-from muse.wire.messages import MAX_WANTS, FetchRequest, Limits, PackAddress, Ref
+from muse.wire.messages import MAX_WANTS, FetchRequest, Limits, Ref
 from muse.wire.refnames import HEADS, TAGS
 
 if TYPE_CHECKING:
@@ -173,30 +174,28 @@ class _Fetch:
         for frame in stream:
             if frame.type == PACKS:
                 self._watch.switch("download")
-                with SpooledStream(stream, self._repository.temporary_dir) as rest:
-                    self._receive_packs(rest.wait_for_packs(), receiver)
-                    self._watch.switch("receive")
-                    for later in rest:
-                        receiver.add_frame(later)
+                self._receive_with_packs(stream, receiver)
                 break
             stream.count(frame.type, receiver.add_frame(frame))
         self._objects = receiver.objects
 
-    def _receive_packs(self, packs: list[PackAddress], receiver: Receiver) -> None:
-        from muse.remote.download import Downloader
+    def _receive_with_packs(self, stream: Stream, receiver: Receiver) -> None:
+        from muse.remote.intake import Intake
 
-        wanted = [pack for pack in packs if pack.digest not in self._kept_packs]
-        self._flushed_packs = [pack.digest.hex() for pack in packs if pack.digest in self._kept_packs]
-        folder = self._repository.temporary_dir
-        with Downloader(self._hub, self._path, wanted, folder, self._progress) as downloader:
-            taken: list[str] = []
-            for number, pack in enumerate(wanted):
-                receiver.add_pack(downloader.take(number), pack)
-                self._packs += 1
-                taken.append(pack.digest.hex())
-                if receiver.is_flushed:
-                    self._flushed_packs += taken
-                    taken = []
+        taken: list[str] = []
+        with Intake(self._hub, self._path, self._repository.temporary_dir, stream, receiver) as intake:
+            packs = intake.wait_for_packs()
+            self._flushed_packs = [pack.digest.hex() for pack in packs if pack.digest in self._kept_packs]
+            wanted = [pack for pack in packs if pack.digest not in self._kept_packs]
+            with closing(intake.iter_taken(wanted, self._progress)) as in_store:
+                for pack in in_store:
+                    self._packs += 1
+                    taken.append(pack.digest.hex())
+                    if receiver.is_flushed:
+                        self._flushed_packs += taken
+                        taken = []
+            self._watch.switch("receive")
+            intake.take_rest()
 
     def _remember_packs(self, error: MuseError) -> None:
         """Keep for the next attempt which packs are here; after a hole was found, trust none."""

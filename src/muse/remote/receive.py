@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from muse.errors import CorruptStore, InvalidData, RemoteFailure
 from muse.objects.ids import Kind, format_id, hash_bytes
 from muse.objects.references import group_references
-from muse.packs.pack import scan_pack, verify_objects
 from muse.packs.record import Record, decode_object
-from muse.store.progress import silent
 from muse.wire.frames import BLOBS, COMMITS, END, FRAME, HEADER, PACKS, PROGRESS, TREES, Frame
 from muse.wire.messages import FetchHeader, PackAddress
 from muse.wire.parsing import parse_end, parse_fetch_header, parse_pack_addresses, parse_progress
@@ -124,6 +120,7 @@ class Receiver:
         self._needed: dict[Kind, set[bytes]] = {kind: set() for kind in Kind}
         self._flushed = 0
         self._unflushed_bytes = 0
+        self._held = False
         self.objects = 0
 
     def add_frame(self, frame: Frame) -> int:
@@ -170,31 +167,39 @@ class Receiver:
             self._transaction.put_records(new)
             new.clear()
 
-    def add_pack(self, path: Path, address: PackAddress) -> None:
-        """Verify every object of a downloaded pack and take the file into the store; its hash was checked
-        before.
+    def add_pack(self, path: Path, address: PackAddress, *, verified: bool = False) -> None:
+        """Take the file of a downloaded pack into the store, every object of it verified.
 
-        Raises `wrong-hash`, `bad-pack`, `bad-record`, `missing-objects`.
+        `verified` says that they are. Raises `wrong-hash`, `bad-pack`, `bad-record`, `missing-objects`.
         """
-        import mmap
+        from muse.remote.verifying import scan_file, verify_file
 
-        with open(path, "rb") as file:
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        with memoryview(mapped) as view:
-            objects = scan_pack(view)
-            if any(packed.kind != Kind.BLOB for packed in objects):
-                raise InvalidData("bad-pack", "a pack of a hub holds blobs only")
-            verify_objects(view, objects, self._transaction.load)
-        mapped.close()  # after an error its traceback still holds parts of it; they go together
+        objects = scan_file(path) if verified else verify_file(path, self._transaction.load)
+        if {packed.kind for packed in objects} - {Kind.BLOB}:
+            raise InvalidData("bad-pack", "a pack of a hub holds blobs only")
         if len(objects) != address.objects:
             raise InvalidData("bad-pack", "a pack holds another number of objects than announced")
         self._transaction.adopt_pack(path, objects)
         self.objects += len(objects)
         self._note(address.size_bytes)
 
+    def can_hold(self, records: int, packs: Sequence[PackAddress]) -> bool:
+        """Say whether all this together may be lost by a crash: twice what a flush waits for."""
+        objects = records + sum(pack.objects for pack in packs)
+        return objects <= 2 * FLUSH_OBJECTS and sum(pack.size_bytes for pack in packs) <= 2 * FLUSH_BYTES
+
+    def hold(self) -> None:
+        """Flush nothing until `release`: what is taken in now names what comes later."""
+        self._held = True
+
+    def release(self) -> None:
+        self._held = False
+        self._note(0)
+
     def _note(self, size_bytes: int) -> None:
         self._unflushed_bytes += size_bytes
-        if self.objects - self._flushed >= FLUSH_OBJECTS or self._unflushed_bytes >= FLUSH_BYTES:
+        full = self.objects - self._flushed >= FLUSH_OBJECTS or self._unflushed_bytes >= FLUSH_BYTES
+        if full and not self._held:
             self.flush()
 
     @property
@@ -227,76 +232,3 @@ def missing_objects(kind: Kind, ids: Iterable[bytes]) -> InvalidData:
         hint="nothing was changed here; `musehub fsck` on the hub shows what it lacks",
         details={"kind": kind.name.lower(), "missing": [object_id.hex() for object_id in found[:20]]},
     )
-
-
-class SpooledStream:
-    """Reads the rest of a stream into a temporary file, in a thread, until somebody has time for it.
-
-    Begun when the first packs are announced. Iterating waits for the end of the stream, raises what reading
-    it raised, and yields its frames of records.
-    """
-
-    def __init__(self, stream: Stream, folder: Path) -> None:
-        self._stream = stream
-        self._path = folder / f"fetch-{os.getpid()}-{os.urandom(4).hex()}.tmp"
-        self._changed = threading.Condition()
-        self._packs: list[PackAddress] | None = None
-        self._failure: BaseException | None = None
-        self._ended = False
-        self._thread = threading.Thread(target=self._run, name="fetch", daemon=True)
-
-    def __enter__(self) -> SpooledStream:
-        self._stream.progress = silent  # the downloads show theirs meanwhile
-        self._file = open(self._path, "w+b")
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if error is not None:
-            self._stream.abort()
-        self._thread.join()
-        self._file.close()
-        self._path.unlink(missing_ok=True)
-
-    def wait_for_packs(self) -> list[PackAddress]:
-        """Return all packs, once something else has been read; a stream announces them before all records."""
-        with self._changed:
-            while self._packs is None and not self._ended:
-                self._changed.wait()
-            if self._packs is None:
-                self._check()
-            return self._packs or self._stream.packs
-
-    def __iter__(self) -> Iterator[Frame]:
-        self._thread.join()
-        self._check()
-        self._file.seek(0)
-        while head := self._file.read(FRAME.size):
-            frame_type, size = FRAME.unpack(head)
-            yield Frame(frame_type, self._file.read(size))
-
-    def _check(self) -> None:
-        if self._failure is not None:
-            raise self._failure
-
-    def _run(self) -> None:
-        try:
-            for frame in self._stream:
-                if frame.type != PACKS:
-                    self._note_packs()
-                    self._stream.count(frame.type, sum(1 for _ in frame.records()))
-                    self._file.write(FRAME.pack(frame.type, len(frame.payload)))
-                    self._file.write(frame.payload)
-                elif self._packs is not None:
-                    raise InvalidData("bad-frame", "packs are announced after records")
-        except BaseException as error:
-            self._failure = error
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
-
-    def _note_packs(self) -> None:
-        if self._packs is None:
-            with self._changed:
-                self._packs = list(self._stream.packs)
-                self._changed.notify_all()

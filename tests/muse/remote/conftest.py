@@ -27,7 +27,8 @@ class FakeHub:
     """Answers `POST fetch` with what the test put into `blobs`, `packs`, `metadata` and `commits`.
 
     They begin as everything that the source's branch reaches, blobs in `packs` if there are any. `end`
-    changes the E frame, `cut` the whole answer; `pack_bytes` are the files behind the packs' addresses.
+    changes the E frame, `cut` the whole answer; `pack_bytes` are the files behind the packs' addresses, which
+    are refused, or damaged on their way, once for each number in `refuse_packs` or `damage_packs`.
     """
 
     def __init__(self, source: Repository, pack_size: int = 0) -> None:
@@ -44,6 +45,7 @@ class FakeHub:
         self.end: Callable[[dict[str, object]], None] = lambda end: None
         self.cut: Callable[[bytes], bytes] = lambda answer: answer
         self.refuse_packs: list[int] = []
+        self.damage_packs: list[int] = []
         self.requests: list[str] = []
         self.fetch_requests: list[dict[str, object]] = []
         if pack_size:
@@ -92,6 +94,10 @@ class FakeHub:
                 if number in self.refuse_packs:
                     self.refuse_packs.remove(number)
                     peer.answer(403, b"expired")
+                elif number in self.damage_packs:
+                    self.damage_packs.remove(number)
+                    whole = self.pack_bytes[number]
+                    peer.answer(200, whole[:40] + bytes([whole[40] ^ 1]) + whole[41:])
                 else:
                     peer.answer(200, self.pack_bytes[number])
             elif target.endswith("/fetch/presign"):

@@ -197,6 +197,19 @@ def test_an_address_that_has_expired_is_asked_for_again(
     ]
 
 
+def test_a_pack_that_was_damaged_on_its_way_is_downloaded_again(
+    source: Repository, target: Repository, serve: Serve
+) -> None:
+    hub = FakeHub(source, 7)
+    hub.damage_packs = [0, 2]
+    fetch(target, "origin", serve(hub))
+    check_same(target, hub, source)
+    assert sorted(target for target in hub.requests if "?fresh" in target) == [
+        "/pack/0?fresh",
+        "/pack/2?fresh",
+    ]
+
+
 def test_records_may_be_based_on_what_is_in_packs(
     source: Repository, target: Repository, serve: Serve
 ) -> None:
