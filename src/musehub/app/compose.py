@@ -102,7 +102,7 @@ def create_app(
         request_max_body_size=settings.request_max_bytes,
     )
     routes = wire_routes(settings, accounts, pushes, fetches, hub_database, hub_store)
-    hub = HubApp(app, routes, app.lifespan, traffic.request)
+    hub = HubApp(app, routes, app.lifespan, traffic.request, settings.push_idle_timeout_s)
 
     def note_request(scope: Scope, status: int, seconds: float) -> None:
         request: Any = scope

@@ -18,6 +18,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from muse.errors import LimitReached
 from musehub.app.errors import send_error, to_muse_error
 from musehub.app.head import as_get
+from musehub.app.patience import with_patience
 from musehub.wire_http.route import RawHandler, RawRoute
 
 # How long a cancelled request may take to give back what it holds.
@@ -37,8 +38,13 @@ class HubApp:
         routes: Iterable[RawRoute] = (),
         lifespan: Lifespan = nullcontext,
         counted: Counted = nullcontext,
+        body_idle_timeout_s: float = 60.0,
     ) -> None:
-        """Every request to one of `routes` happens inside a block of `counted`."""
+        """Every request to one of `routes` happens inside a block of `counted`.
+
+        Those read their bodies with a time-out of their own; all others with `body_idle_timeout_s`.
+        """
+        self._body_idle_timeout_s = body_idle_timeout_s
         self._inner = inner
         self._counted = counted
         self.lifespan = lifespan
@@ -106,7 +112,7 @@ class HubApp:
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         found = self._find(scope)
         if found is None:
-            await self._inner(scope, receive, send)
+            await self._inner(scope, with_patience(receive, self._body_idle_timeout_s), send)
             return
         handler, parts = found
         started = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import socket
 from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -121,6 +122,19 @@ def test_who_has_it_is_told_so_and_a_part_is_of_what_it_began_as(ask: Ask) -> No
     assert ask("GET", path, If_None_Match='"other"').status == 200
     assert ask("GET", path, Range="bytes=1-2", If_Range=etag).body == b"12"
     assert ask("GET", path, Range="bytes=1-2", If_Range='"other"').body == SMALL
+
+
+@pytest.mark.parametrize("path", ["/api/v1/auth/token", "/login"])
+def test_a_request_whose_body_does_not_come_is_given_up(
+    start_hub: Callable[..., RunningHub], path: str
+) -> None:
+    address = urlsplit(start_hub(push_idle_timeout_s=0.2).url)
+    with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
+        form = "application/json" if path.startswith("/api") else "application/x-www-form-urlencoded"
+        head = f"POST {path} HTTP/1.1\r\nHost: hub\r\nContent-Length: 99\r\nContent-Type: {form}\r\n\r\n{{"
+        connection.sendall(head.encode())
+        answer = connection.recv(1 << 16)
+    assert b'"truncated"' in answer
 
 
 def test_who_is_not_known_is_told_how_to_say_so(hub: RunningHub, ask: Ask) -> None:
