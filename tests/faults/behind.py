@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -15,6 +17,8 @@ from musehub.db.tables import commits
 from musehub.settings import Settings
 from musehub.upkeep.fsck import check_hub
 from musehub.upkeep.gc import collect_garbage
+
+T = TypeVar("T")
 
 GRACE = timedelta(hours=1)
 ROUNDS = 4
@@ -40,9 +44,20 @@ class Behind:
         await self._store.close()
         await self._database.close()
 
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Keep no connection between calls: while the loop rests, nobody notices that one ended."""
+
+        async def run() -> T:
+            try:
+                return await work
+            finally:
+                await self._database.close()
+
+        return self._runner.run(run())
+
     def sum_recorded_bytes(self, name: str) -> int:
         """Size of all packs that are recorded for a repository."""
-        return self._runner.run(self._sum_recorded_bytes(name))
+        return self._run(self._sum_recorded_bytes(name))
 
     async def _sum_recorded_bytes(self, name: str) -> int:
         repository_id = await self._find_id(name)
@@ -53,7 +68,7 @@ class Behind:
 
     def count_commits(self, name: str) -> int:
         """Number of commits that are recorded for a repository, whatever reaches them."""
-        return self._runner.run(self._count_commits(name))
+        return self._run(self._count_commits(name))
 
     async def _count_commits(self, name: str) -> int:
         repository_id = await self._find_id(name)
@@ -63,7 +78,7 @@ class Behind:
 
     def execute(self, statements: str) -> None:
         """Run SQL on PostgreSQL."""
-        self._runner.run(self._execute(statements))
+        self._run(self._execute(statements))
 
     async def _execute(self, statements: str) -> None:
         async with self._database.transaction("test") as conn:
@@ -72,7 +87,7 @@ class Behind:
 
     def fsck(self, name: str) -> list[str]:
         """Check a repository; returns what is wrong."""
-        return self._runner.run(self._fsck(name))
+        return self._run(self._fsck(name))
 
     async def _fsck(self, name: str) -> list[str]:
         repository_id = await self._find_id(name)
@@ -83,7 +98,7 @@ class Behind:
         """Check a repository, collect garbage as if the grace period were over, check again; returns what is
         wrong.
         """
-        return self._runner.run(self._check(name))
+        return self._run(self._check(name))
 
     async def _check(self, name: str) -> list[str]:
         repository_id = await self._find_id(name)
