@@ -12,7 +12,6 @@ wait for nothing but the database: no store, no client.
 from __future__ import annotations
 
 import asyncio
-import math
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
@@ -142,9 +141,6 @@ async def _close(conn: AsyncConnection) -> None:
 
 
 _STATEMENTS = "musehub.statements"
-_USED_AT = "musehub.used_at"
-_TRUSTED_S = 5.0
-"""A connection that was used so lately is not asked whether it still works."""
 BUSY_RETRY_AFTER_S = 2
 """What a client is asked to wait: transactions are short, so many end in that time."""
 
@@ -240,6 +236,7 @@ def _open_postgresql(settings: Settings, url: sa.URL) -> Database:
         max_overflow=0,
         hide_parameters=True,  # an error message must hold neither 3 MB of ids nor a password hash
         pool_timeout=settings.database_acquire_timeout_s,
+        pool_pre_ping=True,  # a look whether it is closed is not enough: a server that ends says so late
         pool_use_lifo=True,  # what was used last has prepared most statements
         pool_recycle=1800,
         connect_args={
@@ -261,30 +258,8 @@ def _open_postgresql(settings: Settings, url: sa.URL) -> Database:
     def keep_alive(dbapi_connection: Any, _record: Any) -> None:
         _keep_socket_alive(dbapi_connection.driver_connection, settings.keepalive_s)
 
-    _check_when_taken(engine)
     _count_statements(engine)
     return Database(engine, engine, url, Turns(settings.database_acquire_timeout_s))
-
-
-def _check_when_taken(engine: AsyncEngine) -> None:
-    """Give nobody a connection that ended while it waited; one that waited long is asked.
-
-    The pool's own check asks every time, with three round trips for a transaction that often has five.
-    """
-
-    @event.listens_for(engine.sync_engine, "checkin")
-    def note(_dbapi_connection: Any, record: Any) -> None:
-        record.info[_USED_AT] = time.monotonic()
-
-    @event.listens_for(engine.sync_engine, "checkout")
-    def check(dbapi_connection: Any, record: Any, _fairy: Any) -> None:
-        if dbapi_connection.driver_connection.is_closed():
-            raise exc.InvalidatePoolError
-        if time.monotonic() - record.info.get(_USED_AT, math.inf) > _TRUSTED_S:
-            try:
-                dbapi_connection.ping()
-            except Exception as error:  # whatever it is, another connection may do
-                raise exc.InvalidatePoolError from error
 
 
 def _keep_socket_alive(driver_connection: Any, idle_s: int) -> None:

@@ -281,20 +281,6 @@ async def test_a_terminated_backend_is_an_error_that_may_be_retried_and_the_pool
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
-async def test_a_transaction_asks_the_server_nothing_of_its_own(database: Database) -> None:
-    asked: list[str] = []
-    async with database.transaction("first") as conn:
-        driver = (await conn.get_raw_connection()).driver_connection
-        assert driver is not None
-        driver.add_query_logger(lambda logged: asked.append(logged.query))
-        await conn.exec_driver_sql("SELECT 1")
-    asked.clear()
-    async with database.transaction("second") as conn:
-        await conn.exec_driver_sql("SELECT 1")
-    assert asked == ["BEGIN;", "COMMIT;"]  # what is prepared is not logged
-
-
-@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
 async def test_nobody_is_given_a_connection_that_ended_while_nobody_used_it(database: Database) -> None:
     async with database.transaction("first") as conn, database.read("second") as other:
         pid = (await conn.exec_driver_sql("SELECT pg_backend_pid()")).scalar_one()
