@@ -53,10 +53,11 @@ class Intake:
         downloads = Downloader(self._hub, self._path, wanted, self._folder, progress, self._submit)
         with downloads:
             for number, pack in enumerate(wanted):
-                while not downloads.has(number) or verifier.works_on(number):
-                    if not self._take_early():
-                        break
+                while not downloads.has(number) and self._take_early():
+                    pass
                 path = downloads.take(number)
+                while verifier.works_on(number) and self._take_early():
+                    pass
                 try:
                     receiver.add_pack(path, pack, verified=verifier.is_verified(number))
                 except InvalidData:
