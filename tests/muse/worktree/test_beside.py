@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import textwrap
+import threading
+from pathlib import Path
 
 import pytest
 from tests.muse.worktree.scene import Content, Scene, Script, opened_paths
@@ -102,14 +103,20 @@ def test_a_damaged_object_is_found_by_whoever_reads_it(scene: Scene) -> None:
 def test_work_beside_can_be_left(scene: Scene) -> None:
     if not can_fork():
         pytest.skip("another thread runs here, or there is one processor")
+    before = _children()
     with Beside(lambda: b"x" * 200_000) as beside:
+        assert len(_children()) == len(before) + 1
         assert len(beside.collect()) == 200_000
     with pytest.raises(KeyboardInterrupt), Beside(_never_ends):
         raise KeyboardInterrupt
     with Beside(lambda: b"%d" % (1 // 0)) as beside:
         assert beside.collect() == b""
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert _children() == before
+
+
+def _children() -> list[str]:
+    """Processes that this thread started and has not waited for."""
+    return Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
 
 
 def _never_ends() -> bytes:
