@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -246,3 +247,11 @@ def test_addresses_that_cannot_be_listened_on() -> None:
 def test_path_templates(template: str, path: str, parts: dict[str, str] | None) -> None:
     match = compile_path(template).fullmatch(path)
     assert (match.groupdict() if match else None) == parts
+
+
+def test_small_frames_of_an_answer_do_not_wait_for_each_other() -> None:
+    with open_socket("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        listener.setblocking(True)
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
