@@ -23,6 +23,8 @@ Ask = Callable[[Collection[bytes]], Iterable[bytes]]
 
 CHAINED_BLOBS = 50_000
 """Blobs that are sorted into chains at once: 15 MB of places."""
+MAX_PACK_OBJECTS = 16_384
+"""The hub holds some hundred bytes for each object of every pack that it verifies, several at once."""
 INDEX_RESERVE_BYTES = 64 << 10
 MANY_BYTES = 128 << 20
 """Packs after so many bytes are twice as large: each costs the hub 12 ms, whatever is in it. Smaller ones
@@ -62,24 +64,24 @@ def iter_packs(
         had = plan.had
         if start and (elsewhere := bases.difference(place.id for place in places)):
             had = had.union((Kind.BLOB, base) for base in ask(elsewhere))
-        numbers = dict(zip(plan.blobs[start:], range(start, start + len(places)), strict=False))
+        end = start + len(places)
+        numbers = dict(zip(plan.blobs[start:end], range(start, end), strict=True))
         places = order_chains(places)
         # Up to the first blob of the plan that comes after a place, all are sent with it.
-        reached = [start + len(places)] * len(places)
+        reached = [end] * len(places)
         for number in range(len(places) - 1, 0, -1):
             reached[number - 1] = min(reached[number], numbers[places[number].id])
         del numbers
         begin = 0
         while begin < len(places):
             packing = _Packing(objects, had, target)
-            end = packing.fill(places, begin)
-            pack = packing.seal(reached[end - 1])
+            begin = packing.fill(places, begin)
+            pack = packing.seal(reached[begin - 1])
             yield pack
-            begin = end
             sealed_bytes += pack.size_bytes
             if sealed_bytes >= MANY_BYTES:
                 target = min(2 * TARGET_BYTES, most)
-        start += len(places)
+        start = end
 
 
 def _find_places(objects: ObjectStore, plan: Plan, start: int, enough_bytes: int) -> Sequence[Place]:
@@ -119,7 +121,8 @@ class _Packing:
         inside: set[bytes] = set()
         copied, target, had = self._copied, self._target, self._had
         size = 0
-        for number in range(begin, len(places)):
+        last = min(len(places), begin + MAX_PACK_OBJECTS)
+        for number in range(begin, last):
             place = places[number]
             _, offset, end, _, object_id, base, _ = place
             if base is None or base in inside or (Kind.BLOB, base) in had:
@@ -134,7 +137,7 @@ class _Packing:
                     return number
                 self._encoded.append((object_id, data))
             inside.add(object_id)
-        return len(places)
+        return last
 
     def seal(self, reached: int) -> Pack:
         writer = PackWriter()

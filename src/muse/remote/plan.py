@@ -36,14 +36,20 @@ class Plan:
         commits: list[Key],
         had: set[Key],
         steps: Sequence[Step] = (),
-        find_more: Callable[[], bool] = lambda: False,
+        find_more: Callable[[], bool] | None = None,
     ) -> None:
         self.blobs = blobs
         self.metadata = metadata
         self.commits = commits
         self.had = had
         self.steps = steps
-        self.find_more = find_more
+        self._find_more = find_more
+
+    def find_more(self) -> bool:
+        """Plan some more commits; False if there were none."""
+        if self._find_more is not None and not self._find_more():
+            self._find_more = None  # it remembers every id
+        return self._find_more is not None
 
     def find_blobs(self, count: int) -> bool:
         """Find so many blobs; False if there are not so many in the whole plan."""

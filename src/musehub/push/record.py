@@ -8,7 +8,7 @@ the store before that transaction begins.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from muse.errors import LimitReached
@@ -39,6 +39,8 @@ from musehub.storage.port import Store, pack_key
 
 FLUSH_BYTES = 4 << 20
 FLUSH_BLOB_BYTES = 16 << 20
+CLOSURE_IDS = 20_000
+"""Ids that one transaction asks for: a tenth of a second in a repository of a million objects."""
 PARENTS_PER_ROW = 4
 """A commit may have 4,096 parents, each a row: so many times the rows of a transaction may be of parents."""
 
@@ -231,19 +233,21 @@ class Recorder:
             return
         missing: list[tuple[Kind, bytes]] = []
         sizes: dict[bytes, int] = {}
-        async with self._database.read("check closure") as conn:
-            for kind, ids in asked.items():
-                present: Collection[bytes]
-                if kind is Kind.COMMIT:
-                    present = found = await find_generations(conn, self._repository_id, ids)
-                    self.known.generations |= found
-                elif kind is Kind.BLOB:
-                    present = sizes = await find_blob_sizes(conn, self._repository_id, ids)
-                else:
-                    present = await find_present_objects(conn, self._repository_id, kind, ids)
-                    self.known.add_found(kind, present)
-                if len(present) < len(ids):
-                    missing += ((kind, object_id) for object_id in ids if object_id not in present)
+        for part in _cut(asked):
+            async with self._database.read("check closure") as conn:
+                for kind, ids in part.items():
+                    present: Collection[bytes]
+                    if kind is Kind.COMMIT:
+                        present = found = await find_generations(conn, self._repository_id, ids)
+                        self.known.generations |= found
+                    elif kind is Kind.BLOB:
+                        present = blobs = await find_blob_sizes(conn, self._repository_id, ids)
+                        sizes |= blobs
+                    else:
+                        present = await find_present_objects(conn, self._repository_id, kind, ids)
+                        self.known.add_found(kind, present)
+                    if len(present) < len(ids):
+                        missing += ((kind, object_id) for object_id in ids if object_id not in present)
         if missing:
             raise missing_objects(missing)
         self.known.add_sizes(claims.blobs, sizes)
@@ -296,3 +300,13 @@ def _seal(blobs: list[tuple[bytes, Record]]) -> tuple[bytes, list[bytes | memory
         writer.add(object_id, record)
     digest, parts = writer.seal()
     return digest, parts, rows
+
+
+def _cut(asked: Mapping[Kind, Sequence[bytes]]) -> Iterator[Mapping[Kind, Sequence[bytes]]]:
+    """Yield all ids in parts of at most `CLOSURE_IDS`, as one if they are no more than that."""
+    if sum(map(len, asked.values())) <= CLOSURE_IDS:
+        yield asked
+        return
+    for kind, ids in asked.items():
+        for start in range(0, len(ids), CLOSURE_IDS):
+            yield {kind: ids[start : start + CLOSURE_IDS]}

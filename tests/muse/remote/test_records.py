@@ -87,6 +87,14 @@ def test_packs_of_a_long_push_grow(repository: Repository, monkeypatch: pytest.M
     assert max(sizes[:3]) < 14_000 < max(sizes[4:]) < 28_000
 
 
+def test_no_pack_holds_too_many_objects(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("muse.remote.packing.MAX_PACK_OBJECTS", 7)
+    blobs = plan_blobs(repository)
+    packs = list(iter_packs(repository.objects, Plan(blobs, [], [], set()), Limits()))
+    assert sum(pack.objects for pack in packs) == len(blobs)
+    assert [pack.objects for pack in packs[:-1]] == [7] * (len(packs) - 1)
+
+
 def test_a_pack_is_sealed_before_all_is_planned(repository: Repository) -> None:
     plan = plan_push(repository, [repository.refs.get("heads/main")], [])
     packs = iter_packs(repository.objects, plan, Limits(pack_max_bytes=INDEX_RESERVE_BYTES + 20_000))

@@ -51,6 +51,15 @@ class Ada:
         with HubClient(self._url.origin, self._token) as hub:
             return push(self.repository, "origin", select_refs(self.repository), hub)
 
+    def push_files(self, count: int) -> Costs:
+        """Commit so many other files, and push them in packs; returns what the last stream and parts cost."""
+        numbers = range(self._blobs, self._blobs + count)
+        self._blobs += count
+        commit_files(self.repository, {f"more/{n}": b"%d" % n for n in numbers})
+        pushed = self.push()
+        costs, parts = costs_of(pushed), pushed.receipt.timeline["parts"]
+        return costs._replace(transactions=costs.transactions + (parts["transactions"] if parts else 0))
+
     def commit_one_file(self, content: bytes) -> None:
         commit_files(self.repository, {"d0/e0/one": content})
 
@@ -94,3 +103,13 @@ def test_small_pushes_cost_the_same_at_every_size(ada: Ada) -> None:
     assert one_file[0].store_calls == 1
     # The folders above it, which may hold a hundred names each, and nothing else of the repository.
     assert max(bytes_of_one) < 8_000
+
+
+def test_what_a_batch_names_is_asked_for_in_parts(ada: Ada, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("musehub.push.memory.MAX_KNOWN", 0)
+    ada.grow(SIZES[0])
+    whole = ada.push_files(700)
+    monkeypatch.setattr("musehub.push.record.CLOSURE_IDS", 100)
+    parts = ada.push_files(700)
+    assert parts.transactions >= whole.transactions + 5
+    assert parts.requests == whole.requests
