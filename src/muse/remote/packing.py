@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 Ask = Callable[[Collection[bytes]], Iterable[bytes]]
 """Returns those of some blobs that the hub has by now."""
 
-CHAINED_BLOBS = 50_000
-"""Blobs that are sorted into chains at once: 15 MB of places."""
+CHAINED_BLOBS = 32_768
+"""Blobs that are sorted into chains at once: 10 MB of places."""
 MAX_PACK_OBJECTS = 16_384
 """The hub holds some hundred bytes for each object of every pack that it verifies, several at once."""
 INDEX_RESERVE_BYTES = 64 << 10

@@ -106,9 +106,13 @@ class Uploader:
             self._bytes_sealed += pack.size_bytes
             self._start_threads()
             self._changed.notify_all()
-            while self._failure is None and self._bytes_in_flight >= self._max_bytes_in_flight:
+            while self._failure is None and self._is_full():
                 self._changed.wait()
             self._check()
+
+    def _is_full(self) -> bool:
+        """Say whether another pack had to wait: too many bytes, or as many packs waiting as on their way."""
+        return self._bytes_in_flight >= self._max_bytes_in_flight or len(self._queue) >= self._width
 
     def finish(self) -> Uploaded:
         """Wait until all is confirmed; returns what was sent, packs that were stored before included."""
