@@ -146,7 +146,7 @@ def _add_closure(
 
 def remove_recorded(hub: HubClient, path: str, plan: Plan, *, only_blobs: bool = False) -> Plan:
     """Ask the hub what of a whole plan it has recorded and return the rest: one request for each kind and
-    million.
+    `MAX_MISSING_IDS`.
 
     What is recorded there is closed, so nothing below it needs to be asked for or sent.
     """

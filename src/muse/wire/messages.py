@@ -14,7 +14,8 @@ from muse.wire.frames import PROTOCOL
 PUSH_ID_BYTES = 16
 MAX_UPDATES = 10_000
 MAX_WANTS = 10_000
-MAX_MISSING_IDS = 1_000_000
+MAX_MISSING_IDS = 65_536
+"""Of one question: 2 MiB, and at either end a few times that."""
 MAX_PARTS = 10_000
 
 

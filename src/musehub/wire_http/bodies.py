@@ -21,8 +21,6 @@ T = TypeVar("T")
 
 UNCHECKED_BYTES = 128 << 10
 """So little is read before anybody asks whether the sender may do that: asking costs more."""
-MISSING_AT_ONCE = 100_000
-"""Ids of one question to the database: 3.2 MB, and about as many times three while it is asked."""
 _RETRY_AFTER_S = 5
 
 
@@ -71,31 +69,27 @@ class Bodies:
     ) -> T:
         """What `parse` makes of a JSON body, in a thread if that is long; raises `too-large`, `bad-frame`."""
         with self.room(actor) as room:
-            body = bytearray()
-            async for chunk in self._iter_chunks(exchange, max_bytes):
-                room.hold(len(body) + len(chunk))
-                body += chunk
+            body = await self._read(exchange, room, max_bytes)
 
             def decode() -> T:
                 try:
-                    value = decode_json(bytes(body), MAX_JSON_VALUES)
+                    value = decode_json(body, MAX_JSON_VALUES)
                 except (ValueError, RecursionError):
                     raise InvalidData("bad-frame", "the request is not JSON of this protocol") from None
                 return parse(value)
 
             return await asyncio.to_thread(decode) if len(body) > LONG_JSON_BYTES else decode()
 
-    async def iter_missing(self, exchange: Exchange, room: Room) -> AsyncIterator[tuple[Kind, list[bytes]]]:
-        """The ids of a `push/missing`, some at a time; raises `bad-frame`, `too-large`."""
-        full = 1 + ID_BYTES * min(MISSING_AT_ONCE, self._max_bytes // (4 * ID_BYTES))
+    async def read_missing(self, exchange: Exchange, room: Room) -> tuple[Kind, list[bytes]]:
+        """The ids of a `push/missing`; raises `bad-frame`, `too-large`."""
+        return parse_missing(await self._read(exchange, room, 1 + ID_BYTES * MAX_MISSING_IDS))
+
+    async def _read(self, exchange: Exchange, room: Room, max_bytes: int) -> bytes:
         body = bytearray()
-        async for chunk in self._iter_chunks(exchange, 1 + ID_BYTES * MAX_MISSING_IDS):
+        async for chunk in self._iter_chunks(exchange, max_bytes):
             room.hold(len(body) + len(chunk))
             body += chunk
-            while len(body) > full:
-                yield parse_missing(bytes(body[:full]))
-                del body[1:full]  # the kind stays
-        yield parse_missing(bytes(body))
+        return bytes(body)
 
     async def _iter_chunks(self, exchange: Exchange, max_bytes: int) -> AsyncIterator[bytes]:
         size = 0

@@ -120,13 +120,9 @@ class PushEndpoints:
     async def _find_missing(self, exchange: Exchange, actor: Actor, parts: Parts) -> bytes:
         owner, name = parts["owner"], parts["name"]
         await self._check_may_push(exchange, actor, parts)
-        found: list[bytes] = []
-        with self._bodies.room(actor) as room, self._bodies.room(actor) as kept:
-            async for kind, ids in self._bodies.iter_missing(exchange, room):
-                missing = await find_missing(self._service, actor, owner, name, kind, ids)
-                found.append(b"".join(missing))
-                kept.hold(sum(map(len, found)))
-        return b"".join(found)
+        with self._bodies.room(actor) as room:
+            kind, ids = await self._bodies.read_missing(exchange, room)
+            return b"".join(await find_missing(self._service, actor, owner, name, kind, ids))
 
     async def _read(
         self,

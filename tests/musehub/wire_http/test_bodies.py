@@ -14,7 +14,7 @@ from tests.musehub.hub import History, HubUser, Remote, RunningHub, header_of
 from muse.errors import MuseError
 from muse.objects.ids import Kind
 from muse.wire.frames import BLOBS, FRAME, HEADER, FrameParser, decode_error, encode_frame, encode_json
-from muse.wire.messages import RefUpdate
+from muse.wire.messages import MAX_MISSING_IDS, RefUpdate, encode_missing
 
 MIB = 1 << 20
 NESTED = b'{"a":[' + b"[]," * 250_000 + b"[]]}"
@@ -130,6 +130,16 @@ def test_only_those_who_may_write_ask_what_is_missing(hub: RunningHub, ada: Remo
     assert hub.nobody().request("POST", f"{ada.path}/push/missing", body).status == 401
 
 
-def test_what_is_missing_is_told_in_order_over_many_pieces(ada: Remote) -> None:
+def test_what_is_missing_is_told_in_order(ada: Remote) -> None:
     ids = [number.to_bytes(32, "big") for number in range(33_000)]
     assert ada.missing(Kind.BLOB, ids) == ids
+
+
+def test_a_question_about_too_many_objects_is_refused(start_hub: Callable[..., RunningHub]) -> None:
+    remote = start_hub().user("ada").repository("notes")
+    history = History()
+    remote.push_main(history, history.commit_files({"a": b"a"}))
+    most = [number.to_bytes(32, "big") for number in range(MAX_MISSING_IDS)]
+    assert remote.missing(Kind.BLOB, most) == most
+    body = encode_missing(Kind.BLOB, [*most, bytes(32)])
+    assert remote.user.request("POST", f"{remote.path}/push/missing", body).error().code == "too-large"
