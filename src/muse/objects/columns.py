@@ -12,6 +12,8 @@ from muse.objects.ids import ID_BYTES
 from muse.objects.tree import HEADER, TYPE_LINE, check_kinds, find_columns, parse_names
 
 MAX_HELD_BYTES = 4 << 20
+HELD_BESIDES = 300
+"""Bytes that each column held takes besides its own."""
 MAX_KEPT_WIDTH = 256
 """Larger nodes are rare: pages are smaller."""
 
@@ -106,7 +108,7 @@ class ColumnReader:
         if self._held_bytes > MAX_HELD_BYTES:
             self._names.clear()
             self._held_bytes = 0
-        self._held_bytes += len(column)
+        self._held_bytes += len(column) + HELD_BESIDES
         self._names[column] = names
         return names
 

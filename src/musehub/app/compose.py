@@ -112,6 +112,7 @@ def create_app(
 
     trimming = Trimming()
     hub.observers += [note_request, lambda _scope, _status, _seconds: trimming.note()]
+    worker.observers.append(lambda _record: trimming.note())
     hub.warmed = warmed
     return hub
 

@@ -16,7 +16,7 @@ from musehub.accounts.passwords import make_password
 from musehub.accounts.service import open_accounts
 from musehub.app.compose import create_app
 from musehub.app.listen import RunningServer, open_socket, socket_url
-from musehub.app.memory import return_large_blocks
+from musehub.app.memory import bound_heaps
 from musehub.app.opening import open_hub_store, prepare_database
 from musehub.db.engine import Database, open_database
 from musehub.db.instants import Clock, utc_now
@@ -93,7 +93,7 @@ def run(settings: Settings, announce: Callable[[Started], None]) -> None:
     except ImportError:
         loop_factory = None
     gc.set_threshold(*GC_THRESHOLDS)
-    return_large_blocks()
+    bound_heaps()
 
     def start(started: Started) -> None:
         gc.freeze()  # what is there by now stays, and need not be looked at again

@@ -18,6 +18,9 @@ _NO_ID = bytes(ID_BYTES)
 _DIGITS = "%019d"
 """Any 64-bit number that is not negative."""
 _ALIASES = tuple("abcdefgh")
+ROWS_PER_STEP = 4096
+"""SQLite keeps every page that a statement changes as it was, in memory, until the statement ends: 4 KiB for
+each new id of a large table."""
 _PG = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
@@ -57,8 +60,8 @@ async def insert_columns(
 ) -> int:
     """Insert rows of integers and 32-byte ids, column by column; otherwise as `insert_ignore`.
 
-    One step of one statement on SQLite, too: with `insert_ignore` the driver lets the interpreter go, and
-    waits for it, once a row.
+    On SQLite, too, thousands of rows are one step: with `insert_ignore` the driver lets the interpreter go,
+    and waits for it, once a row.
     """
     count = len(next(iter(columns.values())))
     if not count:
@@ -77,27 +80,31 @@ async def insert_columns(
             f"FROM unnest({', '.join(f'{mark}[]' for mark in marks[len(constants) :])}) "
             f"AS u({', '.join(_ALIASES[: len(columns)])}) ON CONFLICT DO NOTHING"
         )
-        parameters: tuple[Any, ...] = (*constants.values(), *(list(column) for column in columns.values()))
-    else:
-        values = [f"?{position}" for position in range(2, 2 + len(constants))]
-        packed: list[bytes] = []
-        for position, (name, column) in enumerate(columns.items(), start=2 + len(constants)):
-            if isinstance(table.c[name].type, sa.LargeBinary):
-                packed.append(b"".join([value or _NO_ID for value in column]))  # type: ignore[misc]
-                values.append(
-                    f"nullif(substr(?{position}, i * {ID_BYTES} + 1, {ID_BYTES}), zeroblob({ID_BYTES}))"
-                )
-            else:
-                packed.append("".join(map(_DIGITS.__mod__, column)).encode())
-                values.append(f"cast(cast(substr(?{position}, i * 19 + 1, 19) AS text) AS integer)")
-        statement = (
-            f"INSERT OR IGNORE INTO {table.name} ({names}) WITH RECURSIVE numbers (i) AS "
-            f"(SELECT 0 UNION ALL SELECT i + 1 FROM numbers WHERE i + 1 < ?1) "
-            f"SELECT {', '.join(values)} FROM numbers"
-        )
-        parameters = (count, *constants.values(), *packed)
-    result = await conn.exec_driver_sql(statement, parameters)
-    return max(result.rowcount, 0)
+        arrays = [list(column) for column in columns.values()]
+        result = await conn.exec_driver_sql(statement, (*constants.values(), *arrays))
+        return max(result.rowcount, 0)
+    values = [f"?{position}" for position in range(3, 3 + len(constants))]
+    packed: list[bytes] = []
+    for position, (name, column) in enumerate(columns.items(), start=3 + len(constants)):
+        if isinstance(table.c[name].type, sa.LargeBinary):
+            packed.append(b"".join([value or _NO_ID for value in column]))  # type: ignore[misc]
+            values.append(
+                f"nullif(substr(?{position}, i * {ID_BYTES} + 1, {ID_BYTES}), zeroblob({ID_BYTES}))"
+            )
+        else:
+            packed.append("".join(map(_DIGITS.__mod__, column)).encode())
+            values.append(f"cast(cast(substr(?{position}, i * 19 + 1, 19) AS text) AS integer)")
+    statement = (
+        f"INSERT OR IGNORE INTO {table.name} ({names}) WITH RECURSIVE numbers (i) AS "
+        f"(SELECT ?1 UNION ALL SELECT i + 1 FROM numbers WHERE i + 1 < ?2) "
+        f"SELECT {', '.join(values)} FROM numbers"
+    )
+    inserted = 0
+    for start in range(0, count, ROWS_PER_STEP):
+        end = min(start + ROWS_PER_STEP, count)
+        result = await conn.exec_driver_sql(statement, (start, end, *constants.values(), *packed))
+        inserted += max(result.rowcount, 0)
+    return inserted
 
 
 def ids_relation(conn: AsyncConnection, ids: Sequence[bytes], name: str = "ids") -> sa.FromClause:

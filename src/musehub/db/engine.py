@@ -190,6 +190,7 @@ def _open_sqlite(settings: Settings, url: sa.URL) -> Database:
             max_overflow=0,
             hide_parameters=True,
             pool_timeout=timeout_s,
+            pool_use_lifo=True,  # few connections stay warm; each that was ever used keeps its cache
             async_creator=make_connector(database, settings.busy_timeout_s),
         )
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from musehub.push.known import Known
 from musehub.repos.decoder import Decoder
 
-MAX_KNOWN = 100_000
+MAX_KNOWN = 50_000
 """Objects kept so that they need not be looked up twice; about 25 MB."""
 MAX_MEMORIES = 2
 """Of pushes that are between two requests. Each holds up to 16 MiB of decoded objects besides."""

@@ -10,6 +10,8 @@ from muse.packs.record import Encoding, Record, decode_object
 from musehub.db.objects import MAX_CHAIN
 
 DEFAULT_CACHE_BYTES = 16 << 20
+HELD_BESIDES = 300
+"""Bytes that each object held takes besides its own."""
 
 
 class MissingBase(Exception):
@@ -73,10 +75,10 @@ class Decoder:
         if key in self._recent:
             return
         self._recent[key] = (data, depth)
-        self._bytes += len(data)
+        self._bytes += len(data) + HELD_BESIDES
         while self._bytes > self._max_bytes:
             oldest = next(iter(self._recent))
-            self._bytes -= len(self._recent.pop(oldest)[0])
+            self._bytes -= len(self._recent.pop(oldest)[0]) + HELD_BESIDES
 
     def _load(self, kind: int, object_id: bytes, steps: int) -> tuple[bytes, int]:
         key = (kind, object_id)

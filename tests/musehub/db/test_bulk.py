@@ -7,7 +7,14 @@ import hashlib
 import pytest
 import sqlalchemy as sa
 
-from musehub.db.bulk import find_missing, find_present, ids_relation, insert_columns, insert_ignore
+from musehub.db.bulk import (
+    ROWS_PER_STEP,
+    find_missing,
+    find_present,
+    ids_relation,
+    insert_columns,
+    insert_ignore,
+)
 from musehub.db.engine import Database
 from musehub.db.tables import blobs, commits
 from musehub.db.transaction import metered
@@ -58,6 +65,20 @@ async def test_columns_of_numbers_and_ids_go_in_as_rows_do(database: Database) -
         found = (await conn.execute(sa.select(blobs).order_by(blobs.c.offset))).all()
     assert [row.raw_size for row in found[:3]] == [0, (1 << 63) - 1, 20]
     assert [tuple(row) for row in found[2:]] == rows[2:]
+
+
+async def test_columns_of_many_rows_go_in_a_few_thousand_at_a_time(database: Database) -> None:
+    numbers = range(2 * ROWS_PER_STEP + 1)
+    await add_blobs(database, numbers[::1000])
+    columns = dict(zip(COLUMNS[1:], list(zip(*map(blob_row, numbers), strict=True))[1:], strict=True))
+    with metered() as meter:
+        async with database.transaction("add") as conn:
+            added = await insert_columns(conn, blobs, {"repository_id": 1}, columns)
+    assert added == len(numbers) - len(numbers[::1000])
+    assert meter.statements == (1 if conn.dialect.name == "postgresql" else 3)
+    async with database.read("read") as conn:
+        found = (await conn.execute(sa.select(blobs).order_by(blobs.c.offset))).all()
+    assert [tuple(row) for row in found] == [blob_row(number) for number in numbers]
 
 
 async def test_text_with_any_characters(database: Database) -> None:
