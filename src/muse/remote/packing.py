@@ -26,9 +26,12 @@ CHAINED_BLOBS = 32_768
 MAX_PACK_OBJECTS = 16_384
 """The hub holds some hundred bytes for each object of every pack that it verifies, several at once."""
 INDEX_RESERVE_BYTES = 64 << 10
+FIRST_PACK_BYTES = 4 << 20
+"""Each that follows is twice as large until they have `TARGET_BYTES`: the hub has work sooner, and trees that
+name only blobs of these can follow at once."""
 MANY_BYTES = 128 << 20
 LARGE_PACK_BYTES = 24 << 20
-"""What packs come to after `MANY_BYTES`: each costs the hub 12 ms, whatever is in it. Smaller ones at first
+"""What packs come to after `MANY_BYTES`: each costs the hub 12 ms, whatever is in it. Smaller ones before
 let client and hub work at once, and keep a push of some 100 MB from ending with a long wait. With 32 MiB
 client and hub needed 30 and 15 MiB more at the peak, and were no faster."""
 
@@ -46,8 +49,8 @@ class Pack(NamedTuple):
 def iter_packs(
     objects: ObjectStore, plan: Plan, limits: Limits, ask: Ask = lambda blobs: ()
 ) -> Iterator[Pack]:
-    """Seal the blobs of a plan into packs of about `TARGET_BYTES`, after `MANY_BYTES` of `LARGE_PACK_BYTES`,
-    fewer where the hub takes less.
+    """Seal the blobs of a plan into packs of `FIRST_PACK_BYTES` growing to `TARGET_BYTES`, after `MANY_BYTES`
+    to `LARGE_PACK_BYTES`, fewer where the hub takes less.
 
     Packs may be confirmed in any order: they lean on what the plan says the hub had, or what `ask` says it
     has by now, and not on each other. The first is sealed as soon as enough is planned to fill it, and so is
@@ -55,7 +58,7 @@ def iter_packs(
     much more of the plan, before these are sealed.
     """
     most = limits.pack_max_bytes - INDEX_RESERVE_BYTES
-    target = min(TARGET_BYTES, most)
+    target = min(FIRST_PACK_BYTES, most)
     start = sealed_bytes = 0
     is_chained = False
     while places := _find_places(objects, plan, start, sys.maxsize if is_chained else target):
@@ -81,8 +84,8 @@ def iter_packs(
             pack = packing.seal(reached[begin - 1])
             yield pack
             sealed_bytes += pack.size_bytes
-            if sealed_bytes >= MANY_BYTES:
-                target = min(LARGE_PACK_BYTES, most)
+            largest = TARGET_BYTES if sealed_bytes < MANY_BYTES else LARGE_PACK_BYTES
+            target = min(2 * target, largest, most)
         start = end
 
 

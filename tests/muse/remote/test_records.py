@@ -79,12 +79,16 @@ def test_packs_cover_all_blobs_once_and_none_leans_on_another(repository: Reposi
 
 
 def test_packs_of_a_long_push_grow(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("muse.remote.packing.TARGET_BYTES", 10_000)
-    monkeypatch.setattr("muse.remote.packing.MANY_BYTES", 40_000)
+    monkeypatch.setattr("muse.remote.packing.FIRST_PACK_BYTES", 5_000)
+    monkeypatch.setattr("muse.remote.packing.TARGET_BYTES", 15_000)
+    monkeypatch.setattr("muse.remote.packing.MANY_BYTES", 50_000)
+    monkeypatch.setattr("muse.remote.packing.LARGE_PACK_BYTES", 25_000)
     plan = Plan(plan_blobs(repository), [], [], set())
     sizes = [pack.size_bytes for pack in iter_packs(repository.objects, plan, Limits())]
-    assert sum(sizes[:3]) < 40_000 < sum(sizes)
-    assert max(sizes[:3]) < 14_000 < max(sizes[4:]) < 28_000
+    targets = [5_000, 10_000, 15_000, 15_000, 15_000, *(25_000 for _ in sizes[5:])]
+    for size, target in zip(sizes[:-1], targets, strict=False):
+        assert target - 4_000 < size < target + 4_000
+    assert len(sizes) > 7
 
 
 def test_no_pack_holds_too_many_objects(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
