@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -13,6 +14,8 @@ from muse.cli.output import human_size, is_terminal
 SHOWN_AFTER_S = 0.5
 DRAWN_EVERY_S = 0.1
 BAR_WIDTH = 24
+GUESSED_AFTER_S = 3.0
+"""The rate of a phase says how long it will still take only when it is a few seconds old."""
 
 
 class ProgressLine:
@@ -59,7 +62,7 @@ class ProgressLine:
 
 
 def render(phase: str, done: int, total: int | None, unit: str, newly_done: int, elapsed_s: float) -> str:
-    """Write one line: phase, bar, percentage, amounts, and for bytes the rate."""
+    """Write one line: phase, bar, percentage, amounts, for bytes the rate, and what time is left."""
     is_bytes = unit == "bytes"
     if total:
         done = min(done, total)  # what is sent twice after a failure is no part of the whole
@@ -73,7 +76,18 @@ def render(phase: str, done: int, total: int | None, unit: str, newly_done: int,
         text = f"{phase}  {amount}" + ("" if is_bytes else f" {unit}")
     if is_bytes and elapsed_s >= SHOWN_AFTER_S:
         text += f"  {human_size(int(newly_done / elapsed_s))}/s"
+    if total and newly_done and elapsed_s >= GUESSED_AFTER_S:
+        text += f"  {human_duration((total - done) * elapsed_s / newly_done)} left"
     return text
+
+
+def human_duration(seconds: float) -> str:
+    """Write a time to wait, in its two largest units: `9 s`, `3 min 20 s`, `2 h 5 min`."""
+    minutes, rest_s = divmod(math.ceil(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest_s} s" if minutes else f"{rest_s} s"
 
 
 def make_progress(terminal_name: str) -> ProgressLine | None:

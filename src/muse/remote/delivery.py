@@ -114,7 +114,7 @@ class Delivery:
         with Uploader(self._hub, self._path, push_id, self._create, self._progress, confirmed) as uploader:
             for pack in iter_packs(self._objects, plan, self._limits, self._find_recorded):
                 metadata.expect(pack)
-                uploader.submit(pack)
+                uploader.submit(pack, plan.find_more)
             done = uploader.finish()
         self.packs += done.packs
         self.objects += done.objects

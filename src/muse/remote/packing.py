@@ -37,13 +37,17 @@ client and hub needed 30 and 15 MiB more at the peak, and were no faster."""
 
 
 class Pack(NamedTuple):
-    """A sealed pack. With this one and all before it, the hub has the first `reached` blobs of the plan."""
+    """A sealed pack. With this one and all before it, the hub has the first `reached` blobs of the plan.
+
+    `following` blobs come in later packs; None while not all is planned.
+    """
 
     digest: bytes
     parts: Sequence[bytes | memoryview]
     size_bytes: int
     objects: int
     reached: int = 0
+    following: int | None = None
 
 
 def iter_packs(
@@ -81,7 +85,8 @@ def iter_packs(
         while begin < len(places):
             packing = _Packing(objects, had, target)
             begin = packing.fill(places, begin)
-            pack = packing.seal(reached[begin - 1])
+            following = len(plan.blobs) - start - begin if plan.is_whole else None
+            pack = packing.seal(reached[begin - 1], following)
             yield pack
             sealed_bytes += pack.size_bytes
             largest = TARGET_BYTES if sealed_bytes < MANY_BYTES else LARGE_PACK_BYTES
@@ -144,7 +149,7 @@ class _Packing:
             inside.add(object_id)
         return last
 
-    def seal(self, reached: int) -> Pack:
+    def seal(self, reached: int, following: int | None) -> Pack:
         writer = PackWriter()
         for object_id, data in self._encoded:  # they lean on nothing, and others may lean on them
             writer.add_encoded([(object_id, 0)], data)
@@ -152,4 +157,4 @@ class _Packing:
             start = group[0].offset
             writer.add_encoded([(place.id, place.offset - start) for place in group], view)
         digest, parts = writer.seal()
-        return Pack(digest, parts, sum(map(len, parts)), len(writer), reached)
+        return Pack(digest, parts, sum(map(len, parts)), len(writer), reached, following)

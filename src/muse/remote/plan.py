@@ -63,6 +63,11 @@ class Plan:
             pass
 
     @property
+    def is_whole(self) -> bool:
+        """Whether there is nothing more to find."""
+        return self._find_more is None
+
+    @property
     def is_empty(self) -> bool:
         return not (self.commits or self.blobs or self.metadata)
 

@@ -81,7 +81,8 @@ class Uploader:
         self._bytes_in_flight = 0
         self._bytes_sent = 0
         self._bytes_sealed = 0
-        self._all_sealed = False
+        self._objects_sealed = 0
+        self._following: int | None = None
         self._failure: BaseException | None = None
         self._closed = False
         self._done = Uploaded(0, 0, 0)
@@ -96,19 +97,31 @@ class Uploader:
                 self._failure = error
             self._changed.notify_all()
 
-    def submit(self, pack: Pack) -> None:
-        """Take a pack; returns when there is room for the next."""
+    def submit(self, pack: Pack, plan_more: Callable[[], bool] = lambda: False) -> None:
+        """Take a pack; returns when there is room for the next.
+
+        Where it would have to wait it calls `plan_more` until that returns False: what is planned has a size.
+        """
         with self._changed:
             self._check()
             self._queue.append(pack)
             self._submitted += 1
             self._bytes_in_flight += pack.size_bytes
             self._bytes_sealed += pack.size_bytes
+            self._objects_sealed += pack.objects
+            self._following = pack.following
             self._start_threads()
             self._changed.notify_all()
-            while self._failure is None and self._is_full():
+        while self._must_wait() and plan_more():
+            pass
+        with self._changed:
+            while self._must_wait():
                 self._changed.wait()
             self._check()
+
+    def _must_wait(self) -> bool:
+        with self._changed:
+            return self._failure is None and self._is_full()
 
     def _is_full(self) -> bool:
         """Say whether another pack had to wait: too many bytes, or as many packs waiting as on their way."""
@@ -117,7 +130,7 @@ class Uploader:
     def finish(self) -> Uploaded:
         """Wait until all is confirmed; returns what was sent, packs that were stored before included."""
         with self._changed:
-            self._all_sealed = True
+            self._following = 0
             while self._failure is None and self._done.packs < self._submitted:
                 self._changed.wait()
             self._check()
@@ -170,8 +183,13 @@ class Uploader:
     def _note_sent(self, size_bytes: int) -> None:
         with self._changed:
             self._bytes_sent += size_bytes
-            total = self._bytes_sealed if self._all_sealed else None
-            self._progress("uploading", self._bytes_sent, total, "bytes")
+            self._progress("uploading", self._bytes_sent, self._estimate_bytes(), "bytes")
+
+    def _estimate_bytes(self) -> int | None:
+        """Guess how much there is to send: blobs that follow are taken for as large as those before."""
+        if self._following is None or not self._objects_sealed:
+            return None
+        return self._bytes_sealed + self._following * self._bytes_sealed // self._objects_sealed
 
     def _send(self, pack: Pack) -> None:
         failures = 0

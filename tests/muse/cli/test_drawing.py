@@ -9,7 +9,7 @@ import pytest
 from muse.cli.dates import format_age, format_date, format_iso, parse_date
 from muse.cli.graph import Lanes
 from muse.cli.output import Output, clean, columns, counted, human_size
-from muse.cli.progress import ProgressLine
+from muse.cli.progress import ProgressLine, human_duration
 from muse.errors import UsageError
 from muse.history.walk import Node
 
@@ -46,6 +46,26 @@ def test_a_line_is_redrawn_ten_times_a_second_and_removed_at_the_end() -> None:
     line.close()
     bar = "█" * 12 + "░" * 12
     assert stream.getvalue() == f"\rupload {bar} 50 %  1.0 KiB of 2.0 KiB  1.0 KiB/s\x1b[K\r\x1b[K"
+
+
+def test_after_a_few_seconds_it_says_how_long_it_will_take() -> None:
+    stream, clock = io.StringIO(), Clock()
+    line = ProgressLine(stream, clock, 80)
+    line("upload", 0, 300, "files")
+    clock.now += 2
+    line("upload", 10, 300, "files")
+    assert "left" not in stream.getvalue()
+    clock.now += 2
+    line("upload", 30, 300, "files")
+    line.close()
+    assert "30 of 300 files  36 s left\x1b[K" in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.2, "1 s"), (59.5, "1 min 0 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")]
+)
+def test_a_time_to_wait_has_two_units(seconds: float, text: str) -> None:
+    assert human_duration(seconds) == text
 
 
 def test_what_is_sent_twice_does_not_exceed_the_whole() -> None:

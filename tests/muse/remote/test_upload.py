@@ -149,6 +149,53 @@ def test_bytes_in_flight_are_bounded(store: FakeStore, hub: HubClient) -> None:
     assert store.in_flight <= 200_000 + packs[0].size_bytes
 
 
+def test_it_plans_instead_of_waiting(store: FakeStore, hub: HubClient) -> None:
+    """Nothing is taken from the sender until the plan is whole, and nothing hangs."""
+    planned = threading.Event()
+    left = 20
+
+    def plan_more() -> bool:
+        nonlocal left
+        left -= 1
+        if not left:
+            planned.set()
+        return left > 0
+
+    def fault(step: str, attempt: int, peer: Peer) -> bool:
+        return step == "confirm" and not planned.wait(30)
+
+    store.fault = fault
+    packs = make_packs(4, 10_000)
+    with Uploader(hub, "/ada/songs", bytes(16), None, silent, max_bytes_in_flight=1) as uploader:
+        for pack in packs:
+            uploader.submit(pack, plan_more)
+        assert uploader.finish().packs == 4
+    assert planned.is_set()
+
+
+def test_what_follows_is_part_of_the_whole(store: FakeStore, hub: HubClient) -> None:
+    reports: list[tuple[int, int | None]] = []
+    packs = [
+        pack._replace(following=following)
+        for pack, following in zip(make_packs(4, 10_000), (None, 2, 1, 0), strict=True)
+    ]
+    with Uploader(
+        hub,
+        "/ada/songs",
+        bytes(16),
+        None,
+        lambda _phase, done, total, _unit: reports.append((done, total)),
+        max_bytes_in_flight=1,
+    ) as uploader:
+        for pack in packs:
+            uploader.submit(pack)
+        uploader.finish()
+    whole = 4 * packs[0].size_bytes
+    assert reports[0][1] is None
+    assert {total for _done, total in reports} == {None, whole}
+    assert reports[-1] == (whole, whole)
+
+
 def test_every_attempt_has_a_fresh_address(store: FakeStore, hub: HubClient, pauses: list[float]) -> None:
     def fault(step: str, attempt: int, peer: Peer) -> bool:
         if step == "put" and attempt == 1:
