@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from musehub.app.opening import open_hub_store
-from musehub.db.engine import open_database
 from musehub.db.instants import utc_now
+from musehub.db.opening import open_database
 from musehub.db.sweep import list_pack_facts, list_repository_ids
 from musehub.db.tables import commits
 from musehub.settings import Settings

@@ -28,7 +28,7 @@ from muse.remote.push import push
 from muse.remote.selection import select_refs
 from muse.store.repository import Repository
 from musehub.db import migrate
-from musehub.db.engine import open_database
+from musehub.db.opening import open_database
 from musehub.settings import Settings, load_settings
 
 SERVERS, EMBEDDED = "servers", "embedded"

@@ -16,7 +16,8 @@ from tests.musehub.postgresql import PostgreSQL
 
 from musehub.accounts.service import Accounts, open_accounts
 from musehub.db import migrate
-from musehub.db.engine import Database, open_database
+from musehub.db.engine import Database
+from musehub.db.opening import open_database
 from musehub.settings import Settings, load_settings
 from musehub.storage.port import Store
 

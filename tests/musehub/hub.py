@@ -51,8 +51,8 @@ from muse.wire.parsing import split_ids
 from musehub.accounts.service import open_accounts
 from musehub.app.compose import create_app
 from musehub.app.listen import RunningServer, open_socket, socket_url
-from musehub.db.engine import open_database
 from musehub.db.instants import utc_now
+from musehub.db.opening import open_database
 from musehub.settings import Settings
 from musehub.storage.port import Store
 
@@ -74,7 +74,7 @@ class RunningHub:
         self.settings = settings
         self.database = open_database(settings)
         self.app = create_app(settings, database=self.database, store=store)
-        self._accounts = open_accounts(self.database, settings, utc_now)
+        self.accounts = open_accounts(self.database, settings, utc_now)
         self._listener = open_socket("127.0.0.1", 0)
         self.url = socket_url(self._listener)
         self._loop = asyncio.new_event_loop()
@@ -93,11 +93,17 @@ class RunningHub:
     def user(self, name: str, scope: str = "write") -> HubUser:
         """Make a user who is logged in."""
 
-        async def make() -> str:
-            user = await self._accounts.users.create(name)
-            return (await self._accounts.tokens.issue(user.id, scope=scope)).secret
+        self.call(self.accounts.users.create(name))
+        return self.log_in(name, scope)
 
-        return HubUser(self.url, name, self.call(make()))
+    def log_in(self, name: str, scope: str = "write") -> HubUser:
+        """A user who is there, with a token of their own."""
+
+        async def issue() -> str:
+            user = await self.accounts.users.get(name)
+            return (await self.accounts.tokens.issue(user.id, scope=scope)).secret
+
+        return HubUser(self.url, name, self.call(issue()))
 
     def nobody(self) -> HubUser:
         return HubUser(self.url, "", None)

@@ -23,7 +23,7 @@ from tests.musehub.seaweedfs import SeaweedFS
 
 from muse.remote.address import RepositoryUrl
 from musehub.db import migrate
-from musehub.db.engine import open_database
+from musehub.db.opening import open_database
 from musehub.settings import Settings, load_settings
 
 LIMIT_BYTES = 256 << 20

@@ -28,8 +28,9 @@ from musehub.app.dispatch import HubApp
 from musehub.app.errors import error_response
 from musehub.app.memory import Trimming
 from musehub.app.opening import open_hub_store
-from musehub.db.engine import Database, open_database
+from musehub.db.engine import Database
 from musehub.db.instants import Clock, utc_now
+from musehub.db.opening import open_database
 from musehub.fetch.service import FetchService
 from musehub.jobs.catalog import AFTER_PUSH
 from musehub.jobs.quiet import Traffic

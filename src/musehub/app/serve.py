@@ -18,8 +18,9 @@ from musehub.app.compose import create_app
 from musehub.app.listen import RunningServer, open_socket, socket_url
 from musehub.app.memory import bound_heaps
 from musehub.app.opening import open_hub_store, prepare_database
-from musehub.db.engine import Database, open_database
+from musehub.db.engine import Database
 from musehub.db.instants import Clock, utc_now
+from musehub.db.opening import open_database
 from musehub.settings import Settings
 from musehub.storage.opening import check_store
 

@@ -13,8 +13,8 @@ from musehub.app.dispatch import HubApp
 from musehub.app.errors import send_error
 from musehub.app.listen import RunningServer, open_socket, socket_url
 from musehub.app.opening import open_hub_store, prepare_database
-from musehub.db.engine import open_database
 from musehub.db.instants import Clock, utc_now
+from musehub.db.opening import open_database
 from musehub.jobs.work import Parts
 from musehub.jobs.worker import Worker
 from musehub.settings import Settings

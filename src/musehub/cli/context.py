@@ -36,7 +36,7 @@ async def opened_database(args: argparse.Namespace) -> AsyncIterator[Any]:
     """The hub's database, also while the hub is running."""
     # SQLAlchemy takes a while to import; --help and mistakes do not need it.
     from musehub.app.opening import prepare_database
-    from musehub.db.engine import open_database
+    from musehub.db.opening import open_database
 
     settings = read_settings(args)
     new_folder = _find_new_folder(settings)
@@ -65,7 +65,7 @@ def _find_new_folder(settings: Settings) -> Path | None:
 async def opened_hub(args: argparse.Namespace, *, prepare: bool = True) -> AsyncIterator[Any]:
     """(settings, database, store) of the hub, also while it is running."""
     from musehub.app.opening import open_hub_store, prepare_database
-    from musehub.db.engine import open_database
+    from musehub.db.opening import open_database
 
     settings = read_settings(args)
     database = open_database(settings)

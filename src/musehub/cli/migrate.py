@@ -24,7 +24,7 @@ def add_parser(commands: Subparsers, common: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     settings = read_settings(args)
     from musehub.db import migrate
-    from musehub.db.engine import open_database
+    from musehub.db.opening import open_database
     from musehub.db.revision import find_revision
 
     async def work() -> tuple[str | None, str]:

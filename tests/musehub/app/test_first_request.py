@@ -17,7 +17,7 @@ from tests.musehub.hub import History, RunningHub
 from musehub.settings import load_settings
 import asyncio, time
 from musehub.app.opening import prepare_database
-from musehub.db.engine import open_database
+from musehub.db.opening import open_database
 
 settings = load_settings(
     {{"data_dir": Path({data!r}), "workers": {workers}, "public_url": "http://hub.test"}}, environ={{}}

@@ -11,9 +11,10 @@ import sqlalchemy as sa
 
 from muse.errors import LimitReached, MuseError, RemoteFailure, UsageError
 from muse.objects.ids import Kind
-from musehub.db.engine import Database, open_database
+from musehub.db.engine import Database
 from musehub.db.instants import from_micros
 from musehub.db.objects import find_present_objects
+from musehub.db.opening import open_database
 from musehub.db.tables import users
 from musehub.db.transaction import TransactionRecord, metered
 from musehub.settings import Settings

@@ -9,7 +9,8 @@ import pytest
 from muse.errors import UsageError
 from musehub.app.opening import prepare_database
 from musehub.db import migrate, revision
-from musehub.db.engine import Database, open_database
+from musehub.db.engine import Database
+from musehub.db.opening import open_database
 from musehub.settings import Settings
 
 

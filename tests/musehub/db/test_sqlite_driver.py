@@ -11,7 +11,7 @@ import aiosqlite
 import pytest
 import sqlalchemy as sa
 
-from musehub.db.engine import open_database
+from musehub.db.opening import open_database
 from musehub.db.sqlite_driver import FIRST_ROWS, make_connector
 from musehub.settings import Settings
 

@@ -195,7 +195,7 @@ def test_a_real_worker_killed_in_the_middle_leaves_its_job_to_the_next(
 _HANGING = """
 import asyncio, datetime
 from musehub.settings import load_settings
-from musehub.db.engine import open_database
+from musehub.db.opening import open_database
 from musehub.jobs.work import Kind, Parts
 from musehub.jobs.worker import Worker
 

@@ -21,8 +21,8 @@ from muse.objects.tree import TYPE_LINE, Entry, Page, encode_entries, encode_pag
 from muse.packs.record import Encoding, Record, encode_object, encode_record
 from muse.wire.frames import BLOBS, COMMITS, END, FRAME, HEADER, TREES, encode_frame, encode_json
 from muse.wire.messages import RefUpdate
-from musehub.db.engine import open_database
 from musehub.db.migrate import upgrade
+from musehub.db.opening import open_database
 from musehub.settings import load_settings
 
 PERSON = Person("A", "a@example.org", 1_700_000_000, 0)

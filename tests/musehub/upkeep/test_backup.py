@@ -17,8 +17,9 @@ from tests.musehub.upkeep.conftest import Upkeep
 from muse.errors import Conflict, CorruptStore
 from muse.objects.ids import Kind
 from musehub.app.opening import open_hub_store
-from musehub.db.engine import Database, open_database
+from musehub.db.engine import Database
 from musehub.db.instants import utc_now
+from musehub.db.opening import open_database
 from musehub.jobs.schedule import run_schedule
 from musehub.jobs.work import Parts
 from musehub.settings import Settings
