@@ -105,9 +105,9 @@ class Parser(argparse.ArgumentParser):
     def subcommands(self) -> dict[str, Parser]:
         return dict(self._subcommands.choices) if self._subcommands is not None else {}
 
-    def revisions_and_paths(self, help: str, metavar: str = "REVISION|PATH") -> None:
+    def revisions_and_paths(self, help: str) -> None:
         """Take words that `muse.cli.revisions.split_arguments` sorts; what follows `--` are paths."""
-        self.add_argument("words", metavar=metavar, nargs="*", help=help)
+        self.add_argument("words", metavar="REVISION|PATH", nargs="*", help=help)
         self._separates = True
 
     def parse(self, arguments: Sequence[str], namespace: argparse.Namespace) -> argparse.Namespace:

@@ -213,13 +213,13 @@ def clean_line(text: str) -> str:
     return text if text.isprintable() else clean(text).translate(_INVISIBLE)
 
 
-def columns(rows: list[list[str]], gap: str = "  ") -> list[str]:
+def columns(rows: list[list[str]]) -> list[str]:
     """Lay out rows of plain text in columns; the last column is not padded."""
     if not rows:
         return []
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return [
-        gap.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
 
 

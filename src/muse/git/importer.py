@@ -14,9 +14,10 @@ from muse.git.commits import (
     parse_tag_links,
     tag_from_git,
 )
+from muse.git.forgetting import forget_oldest
 from muse.git.importplan import ImportPlanner
 from muse.git.importrefs import RefImport, load_recorded, move_refs, record_refs
-from muse.git.importtrees import TreeImporter, trim
+from muse.git.importtrees import TreeImporter
 from muse.git.known import KnownObjects, Mapped, unknown_object
 from muse.git.program import Git, open_source
 from muse.git.reader import Header, ObjectStream, stream_new_objects
@@ -226,7 +227,7 @@ class _Import:
         self.known.trim()
         self._trees.trim()
         self._versions.trim()
-        trim(self._last_blobs, MAX_PATHS)
+        forget_oldest(self._last_blobs, MAX_PATHS)
         self._unflushed = 0
 
     def _store_blob(self, header: Header, stream: ObjectStream) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import islice
-from typing import TypeVar
 
+from muse.git.forgetting import forget_oldest
 from muse.git.known import KnownObjects, Mapped, unknown_object
 from muse.git.trees import (
     DIRECTORY_MODE,
@@ -40,9 +39,6 @@ from muse.objects.tree import (
 MAX_PATHS = 50_000
 MAX_ENTRIES = 150_000
 """Entries kept in memory, about 500 bytes each: most of a directory is as it was in its last version."""
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 Report = Callable[[bytes, str, str], None]
 """report(path, reason, what became of it): notes a loss, or raises where losses are not allowed."""
@@ -190,15 +186,8 @@ class TreeImporter:
 
     def trim(self) -> None:
         """Forget the oldest half of what is kept in memory where it is too much."""
-        trim(self._entries, MAX_ENTRIES)
-        trim(self._last, MAX_PATHS)
-
-
-def trim(memory: dict[K, V], limit: int) -> None:
-    """Drop the oldest of what is kept, down to half of `limit`, if there is more than that."""
-    if len(memory) > limit:
-        for key in list(islice(memory, len(memory) - limit // 2)):
-            del memory[key]
+        forget_oldest(self._entries, MAX_ENTRIES)
+        forget_oldest(self._last, MAX_PATHS)
 
 
 def _git_order(item: RawItem) -> bytes:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import islice
 from typing import NamedTuple
 
 from muse.errors import InvalidData
+from muse.git.forgetting import forget_oldest
 from muse.objects.ids import Kind
 from muse.store.repository import Repository
 from muse.store.transaction import Transaction
@@ -30,12 +30,11 @@ class Mapped(NamedTuple):
 class KnownObjects:
     """Maps Git ids to objects; what is added becomes durable with the objects of the transaction."""
 
-    def __init__(self, repository: Repository, transaction: Transaction, max_known: int = MAX_KNOWN) -> None:
+    def __init__(self, repository: Repository, transaction: Transaction) -> None:
         self._map = repository.git_map
         self._transaction = transaction
         self._known: dict[bytes, Mapped] = {}
         self._fresh: dict[bytes, tuple[Kind | str, bytes, int, int]] = {}
-        self._max_known = max_known
         self.inexact: set[bytes] = set()
         """Those met so far that are not exact: nobody expects many."""
 
@@ -83,10 +82,7 @@ class KnownObjects:
 
     def trim(self) -> None:
         """Forget the oldest half of what is in memory if it is too much; only after `save` and `flush`."""
-        known = self._known
-        if len(known) > self._max_known:
-            for git_id in list(islice(known, len(known) - self._max_known // 2)):
-                del known[git_id]
+        forget_oldest(self._known, MAX_KNOWN)
 
 
 def parse_row(row: tuple[Kind | str, bytes, int, int]) -> Mapped:

@@ -106,9 +106,9 @@ class Git:
         assert output is not None
         return output
 
-    def find_output(self, *arguments: str, input: bytes = b"") -> bytes | None:
+    def find_output(self, *arguments: str) -> bytes | None:
         """Return what git printed, None when it failed."""
-        return run_git(*self._base, *arguments, input=input, check=False)
+        return run_git(*self._base, *arguments, check=False)
 
     def feed(self, *arguments: str, pieces: Iterable[bytes]) -> bytes:
         """Run git with `pieces` as its input, one after the other, and return what it printed."""

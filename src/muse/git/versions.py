@@ -9,9 +9,9 @@ six, at most 15.
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import NamedTuple
 
+from muse.git.forgetting import forget_oldest
 from muse.objects.ids import Kind
 from muse.store.transaction import Transaction
 
@@ -31,9 +31,8 @@ class _Lineage(NamedTuple):
 class VersionWriter:
     """Puts objects into a transaction; remembers what the next version of each is to be stored against."""
 
-    def __init__(self, transaction: Transaction, max_objects: int = MAX_OBJECTS) -> None:
+    def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
-        self._max_objects = max_objects
         self._lineages: dict[bytes, _Lineage] = {}
 
     def put(self, kind: Kind, data: bytes, previous: bytes | None) -> bytes:
@@ -54,9 +53,7 @@ class VersionWriter:
 
     def trim(self) -> None:
         """Forget the oldest, down to half of what may be kept, if there are more."""
-        if len(self._lineages) > self._max_objects:
-            for object_id in list(islice(self._lineages, len(self._lineages) - self._max_objects // 2)):
-                del self._lineages[object_id]
+        forget_oldest(self._lineages, MAX_OBJECTS)
 
 
 def _level(number: int) -> int:

@@ -10,7 +10,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from muse.errors import InvalidData
-from muse.objects.ids import ID_BYTES, Kind, hash_bytes
+from muse.objects.ids import ID_BYTES, Kind
 from muse.packs import zstd
 
 HEADER = struct.Struct("<BII")
@@ -135,9 +135,3 @@ def parse_record(buffer: memoryview, offset: int, max_raw_bytes: int = MAX_RAW_B
     kind, encoding, raw_size, base, start, end = parse_header(buffer, offset, max_raw_bytes)
     # What the class itself does, without a call in Python: this is done for every object that comes or goes.
     return _new(Record, (kind, encoding, raw_size, base, buffer[start:end])), end
-
-
-def check_id(object_id: bytes, data: bytes) -> None:
-    """Raise `wrong-hash` unless the bytes have the id."""
-    if hash_bytes(data) != object_id:
-        raise InvalidData("wrong-hash", f"object {object_id.hex()} has other bytes than its id says")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from muse import __version__
 from muse.errors import LimitReached, MuseError, RemoteFailure, from_json
@@ -14,9 +14,6 @@ from muse.remote.connections import Connections, FrameAnswer, OpenAnswer, retry_
 from muse.remote.http import Body, Timeouts
 from muse.remote.retry import RETRY_AFTER, Retry
 from muse.wire.frames import MEDIA_TYPE, PROGRESS, RESULT, Frame
-
-if TYPE_CHECKING:
-    import ssl
 
 CLIENT_NAME = f"muse/{__version__}"
 JSON_TYPE = "application/json"
@@ -46,13 +43,12 @@ class HubClient:
         *,
         timeouts: Timeouts | None = None,
         retry: Retry | None = None,
-        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.origin = origin
         self.retry = retry or Retry()
         self._token = token
         self._met = False
-        self._connections = Connections(timeouts or Timeouts(), tls)
+        self._connections = Connections(timeouts or Timeouts())
 
     def close(self) -> None:
         """Close the idle connections; those in use are closed when they are given back."""

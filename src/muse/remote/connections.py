@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from muse.errors import MuseError
 from muse.remote.address import Origin
 from muse.remote.answer import Answer
 from muse.remote.http import Connection, Timeouts
 from muse.wire.frames import ERROR, Frame, FrameParser, decode_error
-
-if TYPE_CHECKING:
-    import ssl
 
 KEPT_CONNECTIONS = 64
 
@@ -24,12 +20,11 @@ class Connections:
     `requests`, `bytes_sent` and `bytes_received` count everything, failed attempts included.
     """
 
-    def __init__(self, timeouts: Timeouts, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, timeouts: Timeouts) -> None:
         self.requests = 0
         self.bytes_sent = 0
         self.bytes_received = 0
         self._timeouts = timeouts
-        self._tls = tls
         self._closed = False
         self._lock = threading.Lock()
         self._idle: dict[Origin, list[Connection]] = {}
@@ -52,7 +47,7 @@ class Connections:
                 idle = self._idle.get(origin)
                 connection = idle.pop() if idle else None
             if connection is None:
-                return Connection(origin, self._timeouts, self._tls)
+                return Connection(origin, self._timeouts)
             if not connection.is_stale():
                 return connection
             connection.close()

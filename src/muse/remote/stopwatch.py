@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import NamedTuple
 
 
@@ -15,15 +14,14 @@ class Phase(NamedTuple):
 class Stopwatch:
     """Cuts a span of time into named phases without gaps; a name that comes back is added up."""
 
-    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._name = ""
-        self._since = clock()
+        self._since = time.perf_counter()
         self._seconds: dict[str, float] = {}
 
     def switch(self, name: str) -> None:
         """End the phase that runs and begin `name`."""
-        now = self._clock()
+        now = time.perf_counter()
         if self._name:
             self._seconds[self._name] = self._seconds.get(self._name, 0.0) + now - self._since
         self._name, self._since = name, now

@@ -14,8 +14,7 @@ Key = tuple[int, bytes]
 class ObjectCache:
     """Keeps the objects used last; safe to use from several threads."""
 
-    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
-        self._max_bytes = max_bytes
+    def __init__(self) -> None:
         self._size_bytes = 0
         self._objects: dict[Key, bytes] = {}
         self._lock = Lock()
@@ -36,7 +35,7 @@ class ObjectCache:
                 return
             objects[key] = data
             self._size_bytes += len(data)
-            while self._size_bytes > self._max_bytes:
+            while self._size_bytes > MAX_BYTES:
                 self._size_bytes -= len(objects.pop(next(iter(objects))))
 
     def add_many(self, kind: int, found: dict[bytes, bytes]) -> None:
@@ -47,7 +46,7 @@ class ObjectCache:
                 if len(data) <= MAX_OBJECT_BYTES and key not in objects:
                     objects[key] = data
                     self._size_bytes += len(data)
-            while self._size_bytes > self._max_bytes:
+            while self._size_bytes > MAX_BYTES:
                 self._size_bytes -= len(objects.pop(next(iter(objects))))
 
     def clear(self) -> None:

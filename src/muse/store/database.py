@@ -193,10 +193,10 @@ class Database:
         """Say whether a commit waits for the disk; otherwise a power failure may undo it, nothing else."""
         self.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
 
-    def iter_rows(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[Any]:
+    def iter_rows(self, sql: str) -> Iterator[Any]:
         """Yield rows while they are read; the database must not be written meanwhile."""
         try:
-            yield from self._connection.execute(sql, parameters)
+            yield from self._connection.execute(sql)
         except sqlite3.Error as error:
             raise database_failure(error, self.path) from error
 

@@ -91,10 +91,11 @@ class Settings:
             return value
         return self.user.load().get(key, default)
 
-    def get_bool(self, key: str, default: bool = False) -> bool:
+    def get_bool(self, key: str) -> bool:
+        """Return whether a setting is on; one that has no value is off."""
         value = self.get(key)
         if value is None:
-            return default
+            return False
         if value.lower() in _TRUE | _FALSE:
             return value.lower() in _TRUE
         raise UsageError("bad-setting", f'"{key}" is "{value}"; it must be true or false')

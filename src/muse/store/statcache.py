@@ -25,10 +25,6 @@ class StatCache:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def load_directory(self, path: str) -> bytes | None:
-        row = self._database.find_row("SELECT rows FROM stat_cache WHERE path = ?", (path,))
-        return None if row is None else bytes(row[0])
-
     def load_all(self) -> dict[str, bytes]:
         """Return all rows at once: 10,000 files in 100 directories are about 1 MB."""
         return dict(self._database.load_rows("SELECT path, rows FROM stat_cache"))

@@ -117,10 +117,6 @@ class Transaction:
         self._objects.remember(kind, object_id, data)
         return object_id
 
-    def put_record(self, object_id: bytes, record: Record) -> None:
-        """Store an object in the form in which it was received; see `put_records`."""
-        self.put_records([(object_id, record)])
-
     def put_records(self, records: Sequence[tuple[bytes, Record]]) -> None:
         """Store objects as they were received, bases first; the caller has verified the ids.
 

@@ -50,18 +50,18 @@ def scan(
     repository: Repository,
     progress: Progress | None = None,
     selection: Selection | None = None,
-    tree_id: bytes | None = None,
 ) -> WorkTreeState:
-    """Compare the work tree, or what `selection` covers of it, with the current commit or `tree_id`.
+    """Compare the work tree, or what `selection` covers of it, with the current commit.
 
     Costs a look at each file's stats, and one read of the stat cache. Never follows a link. Raises
     `read-only` or `io-error` only when the root itself cannot be listed: everything else is a problem in the
     result.
     """
-    if tree_id is None:
-        tree_id = head_tree(repository)
     state = WorkTreeState(
-        str(repository.work_dir), tree_id, repository.objects.load, repository.stat_cache.load_all()
+        str(repository.work_dir),
+        head_tree(repository),
+        repository.objects.load,
+        repository.stat_cache.load_all(),
     )
     _Scanner(state, selection, progress).run()
     return state

@@ -101,29 +101,19 @@ class StatRow:
         self.directories = {names[i] for i in range(files, total)}
         self.ignored = frozenset(names[total:])
 
-    def id_of(self, name: str) -> bytes:
-        return self._id_at(self._position(name))
-
     def find_entry(self, name: str) -> Entry | None:
         """Return the tree's entry; for a directory without its totals, which are not kept here."""
         if name not in self.stats and name not in self.directories:
             return None
         size = self.stats[name][1] if name in self.stats else 0
         position = self._position(name)
-        return Entry(name, self._kinds[position], self._id_at(position), size)
-
-    def names(self) -> Iterable[str]:
-        """All names of the tree."""
-        yield from self.stats
-        yield from self.directories
+        object_id = self._ids[position * ID_BYTES : (position + 1) * ID_BYTES]
+        return Entry(name, self._kinds[position], object_id, size)
 
     def _position(self, name: str) -> int:
         if self._index is None:
             self._index = {name: i for i, name in enumerate(self._names[: len(self._kinds)])}
         return self._index[name]
-
-    def _id_at(self, position: int) -> bytes:
-        return self._ids[position * ID_BYTES : (position + 1) * ID_BYTES]
 
 
 def decode_row(data: bytes | None) -> StatRow | None:

@@ -69,19 +69,16 @@ def status(
     *,
     with_ignored: bool = False,
     progress: Progress | None = None,
-    save: bool = True,
 ) -> Status:
     """Return what differs, in the whole work tree or in `paths` (slash paths from its root) alone.
 
     Reads only files whose stats changed and whose size did not, and added files as large as a deleted one.
-    What it learns goes to the stat cache, unless `save` is off or the repository may not be written.
+    What it learns goes to the stat cache, unless the repository may not be written.
     """
     selection = Selection(paths) if paths is not None else None
     state = scan(repository, progress, selection)
-    comparison = _Comparison(state, progress)
-    result = comparison.run()
-    if save:
-        _save_rows(repository, state)
+    result = _Comparison(state, progress).run()
+    _save_rows(repository, state)
     return result._replace(ignored=sorted(state.ignored) if with_ignored else None)
 
 

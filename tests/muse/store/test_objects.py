@@ -161,8 +161,8 @@ def test_records_are_copied_from_one_repository_to_another(repository: Repositor
         with copy.transaction("clone") as transaction:
             for kind, object_id, record in repository.objects.iter_records(rows):
                 assert kind == record.kind
-                transaction.put_record(object_id, record)
-                transaction.put_record(object_id, record)
+                transaction.put_records([(object_id, record)])
+                transaction.put_records([(object_id, record)])
             transaction.set_ref("heads/main", head)
         for kind, object_id in rows:
             assert copy.objects.load(kind, object_id) == repository.objects.load(kind, object_id)
@@ -183,7 +183,7 @@ def test_a_record_without_its_base_is_refused(repository: Repository) -> None:
     record = encode_object(Kind.BLOB, new, (hash_bytes(old), old))
     assert record.encoding == Encoding.PREFIX
     with pytest.raises(InvalidData) as caught, repository.transaction() as transaction:
-        transaction.put_record(hash_bytes(new), record)
+        transaction.put_records([(hash_bytes(new), record)])
     assert caught.value.code == "missing-objects"
 
 
