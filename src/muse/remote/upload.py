@@ -1,33 +1,20 @@
-"""Uploads of packs straight to the object store, several at once: presign, PUT, confirm."""
+"""Uploads of packs, several at once, and how many that should be."""
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from muse.errors import AccessDenied, InvalidData, LimitReached, MuseError, RemoteFailure
-from muse.remote.client import JSON_TYPE
-from muse.remote.retry import RETRY_AFTER
-from muse.wire.messages import (
-    ConfirmRequest,
-    Create,
-    Multipart,
-    PartRequest,
-    PresignRequest,
-    SignedRequest,
-)
-from muse.wire.parsing import parse_confirm_result, parse_presign_answer, parse_signed_request
+from muse.errors import MuseError, RemoteFailure
+from muse.remote.pack_sender import PackSender
+from muse.wire.messages import Create
 
 if TYPE_CHECKING:
     from muse.remote.client import HubClient
-    from muse.remote.connections import OpenAnswer
     from muse.remote.packing import Pack
     from muse.store.progress import Progress
-
-Parts = Sequence[bytes | memoryview]
 
 MAX_CONCURRENT = 64
 FIRST_CONCURRENT = 4
@@ -36,8 +23,6 @@ MAX_BYTES_IN_FLIGHT = 48 << 20
 still taken. With the one being built, a plan of 100,000 blobs and the interpreter that comes to 202 MiB; with
 64 MiB it was 30 more, and no faster.
 """
-PIECE_BYTES = 256 << 10
-AGAIN = "push again; what was confirmed is not sent twice"
 
 
 class Uploaded(NamedTuple):
@@ -66,9 +51,7 @@ class Uploader:
         max_bytes_in_flight: int = MAX_BYTES_IN_FLIGHT,
     ) -> None:
         self._hub = hub
-        self._path = path
-        self._push_id = push_id
-        self._create = create
+        self._sender = PackSender(hub, path, push_id, create, self._note_sent)
         self._progress = progress
         self._confirmed = confirmed
         self._max_bytes_in_flight = max_bytes_in_flight
@@ -182,6 +165,8 @@ class Uploader:
 
     def _note_sent(self, size_bytes: int) -> None:
         with self._changed:
+            if self._closed and size_bytes > 0:
+                raise RemoteFailure("remote-closed", "the upload was given up")
             self._bytes_sent += size_bytes
             self._progress("uploading", self._bytes_sent, self._estimate_bytes(), "bytes")
 
@@ -195,7 +180,7 @@ class Uploader:
         failures = 0
         while True:
             try:
-                self._send_once(pack)
+                self._sender.send(pack)
                 return
             except MuseError as error:
                 failures += 1
@@ -203,139 +188,3 @@ class Uploader:
                     self._width = max(1.0, self._width / 2)
                 if self._closed or not self._hub.retry.wait(failures, error):
                     raise
-
-    def _send_once(self, pack: Pack) -> None:
-        """Presign, PUT and confirm, every time anew: an address is never used twice."""
-        request = PresignRequest(self._push_id, pack.digest, pack.size_bytes, self._create)
-        answer = parse_presign_answer(
-            self._hub.load_json_once("POST", f"{self._path}/push/presign", request.to_json())
-        )
-        if answer.stored:
-            self._note_sent(pack.size_bytes)
-            return
-        if answer.multipart is not None:
-            hashes = self._put_parts(answer.multipart, pack)
-            self._confirm(pack, answer.multipart.upload, hashes)
-            return
-        if answer.request is not None:
-            self._put(answer.request, pack.parts, pack.size_bytes)
-        else:
-            self._note_sent(pack.size_bytes)
-        self._confirm(pack)
-
-    def _put_parts(self, multipart: Multipart, pack: Pack) -> list[bytes]:
-        from muse.remote.parts import cut, send_parts
-
-        parts = cut(pack.parts, multipart.part_size_bytes)
-        stored = {number for number in multipart.stored if number <= len(parts)}
-        skipped = sum(sum(map(len, parts[number - 1])) for number in stored)
-        self._note_sent(skipped)
-        sent = [skipped]
-
-        def send(number: int, sha256: bytes, part: Parts) -> None:
-            request = PartRequest(
-                self._push_id, pack.digest, pack.size_bytes, multipart.upload, number, sha256
-            ).to_json()
-            size = sum(map(len, part))
-
-            def attempt(_: int) -> None:
-                answer = self._hub.load_json_once("POST", f"{self._path}/push/part", request)
-                self._put(parse_signed_request(answer), part, size)
-
-            self._hub.retry.run(attempt)
-            sent.append(size)
-
-        try:
-            return send_parts(parts, stored, send)
-        except BaseException:
-            self._note_sent(-sum(sent))
-            raise
-
-    def _put(self, request: SignedRequest, parts: Parts, size_bytes: int) -> None:
-        counted = 0
-
-        def count(pieces: Iterator[bytes | memoryview]) -> Iterator[bytes | memoryview]:
-            nonlocal counted
-            self._note_sent(-counted)
-            counted = 0
-            for piece in pieces:
-                yield piece
-                self._check_open()
-                self._note_sent(len(piece))
-                counted += len(piece)
-
-        try:
-            with self._hub.open_url(
-                request.method,
-                request.url,
-                request.headers,
-                lambda: count(_iter_pieces(parts)),
-                size_bytes,
-            ) as answer:
-                if not 200 <= answer.status < 300:
-                    raise _explain_refusal(answer)
-                if b"<Error>" in answer.answer.read_all(1 << 20):  # a store that failed after its status
-                    raise RemoteFailure(
-                        "store-unavailable",
-                        "the object store answered an upload with success and an error",
-                        hint=AGAIN,
-                        retry=True,
-                    )
-        except BaseException:
-            self._note_sent(-counted)
-            raise
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise RemoteFailure("remote-closed", "the upload was given up")
-
-    def _confirm(self, pack: Pack, upload: str | None = None, parts: list[bytes] | None = None) -> None:
-        request = ConfirmRequest(self._push_id, pack.digest, pack.size_bytes, upload, parts or [])
-        body = json.dumps(request.to_json()).encode()
-        result = parse_confirm_result(self._hub.load_result(f"{self._path}/push/confirm", JSON_TYPE, body))
-        if result.digest != pack.digest or result.objects != pack.objects:
-            raise RemoteFailure("remote-error", "the hub confirmed another pack than the one it was sent")
-
-
-def _iter_pieces(parts: Parts) -> Iterator[bytes | memoryview]:
-    """Yield a pack in pieces that are worth a system call; large parts are not copied."""
-    pieces: list[bytes | memoryview] = []
-    size = 0
-    for part in parts:
-        if len(part) >= PIECE_BYTES // 4:
-            if pieces:
-                yield b"".join(pieces)
-                pieces, size = [], 0
-            yield part
-            continue
-        pieces.append(part)
-        size += len(part)
-        if size >= PIECE_BYTES:
-            yield b"".join(pieces)
-            pieces, size = [], 0
-    if pieces:
-        yield b"".join(pieces)
-
-
-def _explain_refusal(answer: OpenAnswer) -> MuseError:
-    """Turn a store's refusal of a pack into an error; most are worth another attempt with a fresh address."""
-    status = answer.status
-    text = answer.answer.read_all(64 << 10).decode("utf-8", "replace").strip()
-    details = {"status": status, "answer": text[:500]}
-    pause = answer.retry_after_s
-    if pause is not None:
-        details[RETRY_AFTER] = pause
-    message = f"the object store answered an upload with status {status}"
-    if status in (401, 403):
-        return AccessDenied("bad-upload-url", message, hint=AGAIN, retry=True, details=details)
-    if status == 429:
-        return LimitReached("busy", message, hint=AGAIN, retry=True, details=details)
-    if status == 507:
-        hint = "the store of the hub is full; its operator has to make room"
-        return RemoteFailure("store-unavailable", message, hint=hint, retry=True, details=details)
-    if status in (408, 425) or status >= 500:
-        return RemoteFailure("store-unavailable", message, hint=AGAIN, retry=True, details=details)
-    if status == 413:
-        hint = "the store takes less at once than the hub says; its operator has to lower pack_max_bytes"
-        return LimitReached("too-large", message, hint=hint, details=details)
-    return InvalidData("wrong-hash", message, hint=AGAIN, retry=True, details=details)
