@@ -12,7 +12,7 @@ class Actor(NamedTuple):
     """A user with what their credentials allow, or nobody (`user_id` None).
 
     `repository_id` restricts the credentials to one repository. `token_id` is None after a login by
-    password, which allows everything the user may do.
+    password, which allows everything the user may do; `password_mark` tells that password from later ones.
     """
 
     user_id: int | None = None
@@ -23,6 +23,7 @@ class Actor(NamedTuple):
     scope: str = "read"
     repository_id: int | None = None
     token_id: int | None = None
+    password_mark: bytes | None = None
 
     @property
     def is_anonymous(self) -> bool:

@@ -11,11 +11,13 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from weakref import WeakValueDictionary
 
+import sqlalchemy as sa
+
 from muse.errors import AccessDenied, LimitReached, MuseError
 from musehub.accounts.actor import ANONYMOUS, Actor
 from musehub.accounts.address import limit_subject
 from musehub.accounts.keys import Keys
-from musehub.accounts.passwords import verify_password
+from musehub.accounts.passwords import mark_of, verify_password
 from musehub.accounts.tokens import PREFIX, Tokens
 from musehub.accounts.users import User, to_user
 from musehub.db import attempts
@@ -62,7 +64,8 @@ class Logins:
                 if name and name != actor.name:
                     raise AccessDenied("bad-credentials", f'this token is not one of "{name}"')
                 return actor
-            return actor_of(await self.check_password(name, secret, address))
+            row = await self._find_login(name, secret, address)
+            return actor_of(to_user(row))._replace(password_mark=mark_of(row["password_hash"]))
         raise AccessDenied(
             "bad-credentials",
             f'credentials of the kind "{scheme}" are not understood',
@@ -75,6 +78,9 @@ class Logins:
         Raises AccessDenied("bad-credentials"), the same for an unknown name, and
         LimitReached("too-many-attempts") before looking at the password.
         """
+        return to_user(await self._find_login(name, password, address))
+
+    async def _find_login(self, name: str, password: str, address: str) -> sa.RowMapping:
         name_from_here = f"from:{limit_subject(address)} {name[:100]}"
         name_anywhere = f"user:{name[:100]}"
         limits = {
@@ -87,9 +93,9 @@ class Logins:
             usable = row is not None and row["disabled_at"] is None
             stored = row["password_hash"] if row is not None and usable else None
             if not await verify_password(password, stored):
-                raise AccessDenied("bad-credentials", "name or password is wrong")
+                raise wrong_password()
         assert row is not None
-        return to_user(row)
+        return row
 
     async def check_key(self, public_key: str, challenge: str, signature: str, address: str) -> User:
         """The user who answered a challenge with their key; failures count against the address."""
@@ -160,6 +166,10 @@ def actor_of(user: User) -> Actor:
         is_disabled=user.disabled_at is not None,
         scope="admin",
     )
+
+
+def wrong_password() -> AccessDenied:
+    return AccessDenied("bad-credentials", "name or password is wrong")
 
 
 def _parse_basic(encoded: str) -> tuple[str, str]:

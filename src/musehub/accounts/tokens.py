@@ -93,25 +93,14 @@ class Tokens:
         raw = parse_secret(secret)
         async with self._database.read("look up token") as conn:
             row = await queries.find_token_with_user(conn, hashlib.sha256(raw).digest())
+        if row is None:
+            raise unknown_token()
         now = self._clock()
-        if row is None or row["user_disabled_at"] is not None:
-            raise _unknown_token()
-        if row["revoked_at"] is not None:
-            raise AccessDenied("token-revoked", "this token was revoked", hint="run `muse auth login`")
-        if row["expires_at"] <= now:
-            raise AccessDenied("token-expired", "this token has expired", hint="run `muse auth login`")
+        actor = actor_of_token(row, now)
         if row["last_used_at"] is None or now - row["last_used_at"] >= _USE_NOTED_EVERY:
             async with self._database.transaction("note token use") as conn:
                 await queries.note_token_use(conn, row["id"], now)
-        return Actor(
-            user_id=row["user_id"],
-            name=row["user_name"],
-            kind=row["user_kind"],
-            is_admin=bool(row["user_is_admin"]),
-            scope=row["scope"],
-            repository_id=row["repository_id"],
-            token_id=row["id"],
-        )
+        return actor
 
 
 def parse_secret(secret: str) -> bytes:
@@ -119,10 +108,29 @@ def parse_secret(secret: str) -> bytes:
     try:
         raw = base64.b64decode(secret.removeprefix(PREFIX) + "=", altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
-        raise _unknown_token() from None
+        raise unknown_token() from None
     if not secret.startswith(PREFIX) or len(raw) != 32:
-        raise _unknown_token()
+        raise unknown_token()
     return raw
+
+
+def actor_of_token(row: sa.RowMapping, now: datetime) -> Actor:
+    """Whom a token stands for, from its row with its user's; raises AccessDenied if for nobody now."""
+    if row["user_disabled_at"] is not None:
+        raise unknown_token()
+    if row["revoked_at"] is not None:
+        raise AccessDenied("token-revoked", "this token was revoked", hint="run `muse auth login`")
+    if row["expires_at"] <= now:
+        raise AccessDenied("token-expired", "this token has expired", hint="run `muse auth login`")
+    return Actor(
+        user_id=row["user_id"],
+        name=row["user_name"],
+        kind=row["user_kind"],
+        is_admin=bool(row["user_is_admin"]),
+        scope=row["scope"],
+        repository_id=row["repository_id"],
+        token_id=row["id"],
+    )
 
 
 def to_token(row: sa.RowMapping) -> Token:
@@ -137,5 +145,6 @@ def to_token(row: sa.RowMapping) -> Token:
     )
 
 
-def _unknown_token() -> AccessDenied:
+def unknown_token() -> AccessDenied:
+    """The same for what never was one and for one of a user who is disabled."""
     return AccessDenied("bad-credentials", "this token is not known here", hint="run `muse auth login`")

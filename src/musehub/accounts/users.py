@@ -100,8 +100,8 @@ class Users:
         user = await self.get(name)
         password_hash = await hash_password(password)
         async with self._database.transaction("set password") as conn:
-            await queries.update_user(conn, user.id, password_hash=password_hash)
             await token_queries.revoke_all_tokens(conn, user.id, self._clock())
+            await queries.update_user(conn, user.id, password_hash=password_hash)
 
     async def disable(self, name: str) -> User:
         """Shut the user out: no login, no token works. What they made stays."""

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from musehub.db.rights import USER
 from musehub.db.tables import tokens, users
 
 
@@ -18,13 +19,7 @@ async def insert_token(conn: AsyncConnection, **values: Any) -> int:
 
 async def find_token_with_user(conn: AsyncConnection, token_hash: bytes) -> sa.RowMapping | None:
     """The token of that hash and its user in one row; the user's columns begin with `user_`."""
-    query = sa.select(
-        tokens,
-        users.c.name.label("user_name"),
-        users.c.kind.label("user_kind"),
-        users.c.is_admin.label("user_is_admin"),
-        users.c.disabled_at.label("user_disabled_at"),
-    ).join(users, users.c.id == tokens.c.user_id)
+    query = sa.select(tokens, *USER).join(users, users.c.id == tokens.c.user_id)
     return (await conn.execute(query.where(tokens.c.token_hash == token_hash))).mappings().first()
 
 

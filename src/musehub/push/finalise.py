@@ -9,6 +9,9 @@ from muse.errors import Conflict
 from muse.objects.ids import Kind
 from muse.wire.messages import PushHeader, Ref, RefUpdate
 from muse.wire.refnames import HEADS, TAGS
+from musehub.accounts.actor import Actor
+from musehub.accounts.permissions import Action
+from musehub.accounts.rights import check_still_allowed
 from musehub.db.engine import Database
 from musehub.db.history import is_ancestor
 from musehub.db.instants import Clock
@@ -91,7 +94,7 @@ async def finalise(
     database: Database,
     clock: Clock,
     repository: RepositoryRow,
-    user_id: int,
+    actor: Actor,
     header: PushHeader,
     receipt: dict[str, Any],
     counts: Mapping[str, int],
@@ -99,8 +102,11 @@ async def finalise(
 ) -> Finalised:
     """Move all refs or none, write receipt and jobs, in one transaction without any other I/O.
 
-    Raises `stale-head` when one of the refs has moved since the push began.
+    Raises `stale-head` when one of the refs has moved since the push began, and what a new request by the
+    same actor would get if they may not push any more.
     """
+    user_id = actor.user_id
+    assert user_id is not None
     names = [update.name for update in header.updates]
     with metered() as meter:
         async with database.transaction("finalise push", turn=repository.id) as conn:
@@ -115,6 +121,8 @@ async def finalise(
                 repository.gc_epoch,
                 lambda: {kind: ids for kind, ids in targets.items() if ids},
             )
+            now = clock()
+            await check_still_allowed(conn, actor, Action.WRITE, repository.id, repository.full_name, now)
             if state.signatures != repository.signatures:
                 raise Conflict(
                     "stale-head",
@@ -125,7 +133,6 @@ async def finalise(
             earlier = await find_push(conn, repository.id, header.push_id)
             if earlier is not None and earlier.state == DONE and earlier.result is not None:
                 return Finalised(earlier.result | {"timeline": earlier.timeline or {}}, 0.0, True)
-            now = clock()
             check_heads(header.updates, await find_refs(conn, repository.id, names))
             await replace_refs(conn, repository.id, _new_refs(header), now)
             default_branch = await _choose_default_branch(conn, repository.id, state.default_branch, header)

@@ -93,9 +93,7 @@ async def _receive(
     if push is not None and push.state == DONE and push.result is not None:
         event.outcome = REPEATED
         return push.result | {"timeline": push.timeline or {}}
-    user_id = event.actor.user_id
-    assert user_id is not None
-    receiving = _Receiving(service, user_id, header, standing, frames, timeline, meter, store_meter)
+    receiving = _Receiving(service, event.actor, header, standing, frames, timeline, meter, store_meter)
     check_complete(standing.repository, header)
     announced = sum(header.counts.values())
     in_place = not header.more and is_up_to_date(header, standing.refs)
@@ -128,7 +126,7 @@ class _Receiving:
     def __init__(
         self,
         service: PushService,
-        user_id: int,
+        actor: Actor,
         header: PushHeader,
         standing: Standing,
         frames: FrameReader,
@@ -137,7 +135,9 @@ class _Receiving:
         store_meter: StoreMeter,
     ) -> None:
         self._service = service
-        self._user_id = user_id
+        assert actor.user_id is not None
+        self._actor = actor
+        self._user_id = actor.user_id
         self._header = header
         self._repository = standing.repository
         self._standing = standing
@@ -233,7 +233,7 @@ class _Receiving:
                 service.database,
                 service.clock,
                 self._repository,
-                self._user_id,
+                self._actor,
                 self._header,
                 self._receipt(),
                 {

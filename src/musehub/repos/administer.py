@@ -117,6 +117,7 @@ class RepositoryAdministration:
                 raise NotFound("user-not-found", f'there is no user "{user}"')
             if found["id"] == row.owner_id:
                 raise UsageError("bad-arguments", f'"{user}" owns the repository already')
+            await load_state(conn, row.id, lock=True)  # a push that is about to end has looked at the roles
             await set_collaborator(conn, row.id, found["id"], role)
 
 
