@@ -80,6 +80,19 @@ async def find_pack(conn: AsyncConnection, repository_id: int, digest: bytes) ->
     return PackRow(*row) if row is not None else None
 
 
+async def find_recorded_digests(
+    conn: AsyncConnection, repository_id: int, digests: Sequence[bytes]
+) -> set[bytes]:
+    """The digests of those of these packs that are recorded."""
+    wanted = ids_relation(conn, digests)
+    query = (
+        sa.select(packs.c.digest)
+        .join_from(wanted, packs, packs.c.digest == wanted.c.id)
+        .where(packs.c.repository_id == repository_id)
+    )
+    return set((await conn.execute(query)).scalars())
+
+
 async def find_packs(conn: AsyncConnection, repository_id: int, digests: Sequence[bytes]) -> list[PackRow]:
     """Those of the packs with these digests that are recorded here, oldest first."""
     if not digests:

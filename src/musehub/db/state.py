@@ -7,13 +7,12 @@ the same transaction: totals are exact, quotas hold for any number of pushers, a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from musehub.db.tables import blobs, condemned_packs, missing_objects, records, repositories, users
+from musehub.db.tables import blobs, missing_objects, records, repositories, users
 
 SIGNATURES = ("none", "signed", "known")
 """Policies of a repository, weakest first."""
@@ -171,16 +170,3 @@ async def note_healed(conn: AsyncConnection, repository_id: int) -> int:
         repositories.update().where(repositories.c.id == repository_id).values(is_incomplete=bool(left))
     )
     return left or 0
-
-
-async def take_back_pack(conn: AsyncConnection, repository_id: int, digest: bytes, now: datetime) -> bool:
-    """Save a pack from being deleted; False if somebody is deleting it right now."""
-    c = condemned_packs.c
-    this = (c.repository_id == repository_id) & (c.digest == digest)
-    row = (await conn.execute(sa.select(c.leased_until).where(this))).first()
-    if row is None:
-        return True
-    if row.leased_until is not None and row.leased_until > now:
-        return False
-    await conn.execute(condemned_packs.delete().where(this))
-    return True

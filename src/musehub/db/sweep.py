@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,21 +13,15 @@ from muse.objects.ids import Kind
 from muse.packs.record import Record
 from musehub.db.bulk import ids_relation, insert_ignore
 from musehub.db.engine import Database
-from musehub.db.instants import to_micros
 from musehub.db.packs import BlobRow
 from musehub.db.state import Totals
 from musehub.db.tables import (
     blobs,
     commit_parents,
     commits,
-    condemned_packs,
-    login_attempts,
     packs,
-    pushes,
     records,
     repositories,
-    tokens,
-    used_challenges,
     users,
 )
 
@@ -221,90 +215,3 @@ async def switch_pack(
         conn, blobs, ("repository_id", *BlobRow._fields), [(repository_id, *row) for row in sorted(rows)]
     )
     return True
-
-
-# ---- packs that are to be deleted in the store
-
-
-async def condemn_packs(
-    conn: AsyncConnection, repository_id: int, digests: Sequence[bytes], condemned_at: datetime
-) -> None:
-    micros = to_micros(condemned_at)
-    await insert_ignore(
-        conn,
-        condemned_packs,
-        ("repository_id", "digest", "condemned_at"),
-        [(repository_id, digest, micros) for digest in digests],
-    )
-
-
-async def find_named_packs(
-    conn: AsyncConnection, repository_id: int, digests: Sequence[bytes], *, condemned: bool
-) -> set[bytes]:
-    """Those of the digests that a row of `packs`, or of `condemned_packs`, names."""
-    table = condemned_packs if condemned else packs
-    wanted = ids_relation(conn, digests)
-    query = (
-        sa.select(table.c.digest)
-        .join_from(wanted, table, table.c.digest == wanted.c.id)
-        .where(table.c.repository_id == repository_id)
-    )
-    return set((await conn.execute(query)).scalars())
-
-
-async def list_condemned(
-    conn: AsyncConnection, before: datetime, now: datetime, repository_id: int | None, limit: int
-) -> list[tuple[int, bytes]]:
-    """(repository, digest) of what was condemned at `before` at the latest and nobody is deleting."""
-    c = condemned_packs.c
-    free = c.leased_until.is_(None) | (c.leased_until <= now)
-    query = sa.select(c.repository_id, c.digest).where(c.condemned_at <= before, free)
-    if repository_id is not None:
-        query = query.where(c.repository_id == repository_id)
-    query = query.order_by(c.repository_id, c.digest).limit(limit)
-    return [(row[0], row[1]) for row in await conn.execute(query)]
-
-
-async def lease_condemned(
-    conn: AsyncConnection, repository_id: int, digests: Sequence[bytes], now: datetime, until: datetime
-) -> list[bytes]:
-    """Take condemned packs to delete them; those that were taken back meanwhile are left out."""
-    c = condemned_packs.c
-    free = c.leased_until.is_(None) | (c.leased_until <= now)
-    wanted = ids_relation(conn, digests)
-    named = sa.exists().where(packs.c.repository_id == repository_id, packs.c.digest == c.digest)
-    leased = (
-        condemned_packs.update()
-        .where(c.repository_id == repository_id, c.digest.in_(sa.select(wanted.c.id)), free, ~named)
-        .values(leased_until=until)
-        .returning(c.digest)
-    )
-    return list((await conn.execute(leased)).scalars())
-
-
-async def forget_condemned(conn: AsyncConnection, repository_id: int, digests: Sequence[bytes]) -> None:
-    wanted = ids_relation(conn, digests)
-    c = condemned_packs.c
-    await conn.execute(
-        condemned_packs.delete().where(c.repository_id == repository_id, c.digest.in_(sa.select(wanted.c.id)))
-    )
-
-
-# ---- rows whose time is over
-
-
-async def delete_expired(
-    conn: AsyncConnection, *, pushes_before: datetime, tokens_before: datetime, now: datetime
-) -> dict[str, int]:
-    """Remove old pushes, tokens that ended before, challenges and failed logins nobody asks about."""
-    statements: dict[str, Any] = {
-        "pushes": pushes.delete().where(
-            sa.func.coalesce(pushes.c.finished_at, pushes.c.started_at) < pushes_before
-        ),
-        "tokens": tokens.delete().where(
-            (tokens.c.expires_at < tokens_before) | (tokens.c.revoked_at < tokens_before)
-        ),
-        "challenges": used_challenges.delete().where(used_challenges.c.expires_at < now),
-        "failed logins": login_attempts.delete().where(login_attempts.c.failed_at < tokens_before),
-    }
-    return {name: (await conn.execute(statement)).rowcount for name, statement in statements.items()}

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from muse.errors import LimitReached, NotFound
 from muse.objects.ids import Kind
+from musehub.db.condemned import take_back_pack
 from musehub.db.objects import find_present_objects
 from musehub.db.repositories import RepositoryRow
 from musehub.db.state import (
@@ -21,7 +22,6 @@ from musehub.db.state import (
     load_owner_totals,
     load_state,
     note_healed,
-    take_back_pack,
 )
 from musehub.push.absent import missing_objects
 from musehub.settings import Settings

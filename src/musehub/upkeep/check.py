@@ -20,13 +20,14 @@ from musehub.db.checks import (
     load_commit_rows,
     sum_stored,
 )
+from musehub.db.condemned import find_unnamed_digests
 from musehub.db.engine import Database
 from musehub.db.history import find_generations
 from musehub.db.objects import find_present_objects
-from musehub.db.packs import BlobRow, load_blob_rows
+from musehub.db.packs import BlobRow, find_recorded_digests, load_blob_rows
 from musehub.db.refs import list_refs
 from musehub.db.state import load_state
-from musehub.db.sweep import PackFacts, find_named_packs, iter_blob_rows, iter_record_places, list_pack_facts
+from musehub.db.sweep import PackFacts, iter_blob_rows, iter_record_places, list_pack_facts
 from musehub.db.tables import records
 from musehub.push.commits import commit_row, parent_rows
 from musehub.repos.objects import ObjectReader, record_size
@@ -124,7 +125,7 @@ class Check:
     async def _is_recorded(self, pack: PackFacts) -> bool:
         """Whether a clean-up has not taken it away meanwhile."""
         async with self._database.read("look again") as conn:
-            return bool(await find_named_packs(conn, self._id, [pack.digest], condemned=False))
+            return bool(await find_recorded_digests(conn, self._id, [pack.digest]))
 
     async def _check_blobs(self, *, deep: bool) -> None:
         async with self._database.read("find baseless blobs") as conn:
@@ -267,9 +268,7 @@ class Check:
         for start in range(0, len(digests), 10_000):
             some = digests[start : start + 10_000]
             async with self._database.read("find packs") as conn:
-                named = await find_named_packs(conn, self._id, some, condemned=False)
-                named |= await find_named_packs(conn, self._id, some, condemned=True)
-            self.orphans += len(set(some) - named)
+                self.orphans += len(await find_unnamed_digests(conn, self._id, some))
 
 
 def _cut(rows: Sequence[BlobRow]) -> list[list[BlobRow]]:

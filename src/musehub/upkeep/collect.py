@@ -19,12 +19,12 @@ from muse.errors import CorruptStore, NotFound
 from muse.packs.pack import PackWriter
 from muse.packs.record import Record, encode_object
 from musehub.db.checks import keep_missing
+from musehub.db.condemned import condemn_packs, take_back_pack
 from musehub.db.engine import Database
 from musehub.db.packs import BlobRow, load_blob_rows
-from musehub.db.state import Totals, add_to_totals, load_state, note_healed, take_back_pack
+from musehub.db.state import Totals, add_to_totals, load_state, note_healed
 from musehub.db.sweep import (
     PackFacts,
-    condemn_packs,
     delete_blobs,
     delete_packs,
     delete_records,

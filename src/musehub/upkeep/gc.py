@@ -8,29 +8,28 @@ from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from musehub.db.engine import Database
-from musehub.db.instants import Clock
-from musehub.db.state import add_to_totals, load_state
-from musehub.db.sweep import (
+from musehub.db.condemned import (
     condemn_packs,
-    delete_expired,
-    find_named_packs,
+    find_unnamed_digests,
     forget_condemned,
     lease_condemned,
     list_condemned,
-    list_repository_ids,
 )
+from musehub.db.engine import Database
+from musehub.db.expiry import delete_expired
+from musehub.db.instants import Clock
+from musehub.db.packs import find_recorded_digests
+from musehub.db.state import load_state
+from musehub.db.sweep import list_repository_ids
+from musehub.repos.disposal import LEASE_S, delete_leased
 from musehub.settings import Settings
-from musehub.storage.port import Store, StoredObject, pack_key, parse_pack_key
+from musehub.storage.port import Store, StoredObject, parse_pack_key
 from musehub.upkeep.collect import Collected, Collector
 from musehub.upkeep.lease import leased
 
 JOB = "gc"
 """The kind of the jobs that do it without being asked."""
 KEYS_AT_ONCE = 500
-LEASE_S = 600.0
-DELETE_TIMEOUT_S = 120.0
-"""Well below the lease: whoever takes a pack back after it ended must not lose it to a late deletion."""
 TOKENS_KEEP = timedelta(days=30)
 """So long a token that has ended is refused with the reason."""
 
@@ -134,9 +133,8 @@ async def _find_orphans(
             digests = [digest for digest, _size in found]
             async with database.transaction("condemn orphans") as conn:
                 await load_state(conn, repository_id, lock=True)  # None if it was deleted: then nobody pushes
-                named = await find_named_packs(conn, repository_id, digests, condemned=False)
-                named |= await find_named_packs(conn, repository_id, digests, condemned=True)
-                orphans = [(digest, size) for digest, size in found if digest not in named]
+                unnamed = await find_unnamed_digests(conn, repository_id, digests)
+                orphans = [(digest, size) for digest, size in found if digest in unnamed]
                 if not dry_run:
                     # They are older than the grace already.
                     await condemn_packs(conn, repository_id, [digest for digest, _size in orphans], cutoff)
@@ -177,18 +175,12 @@ async def _delete_condemned(
         for repository_id, digests in by_repository.items():
             async with database.transaction("lease condemned") as conn:
                 await load_state(conn, repository_id, lock=True)
-                named = await find_named_packs(conn, repository_id, digests, condemned=False)
+                named = await find_recorded_digests(conn, repository_id, digests)
                 if named:  # a push recorded them again
                     await forget_condemned(conn, repository_id, sorted(named))
                 until = now + timedelta(seconds=LEASE_S)
                 leased = await lease_condemned(conn, repository_id, digests, now, until)
             if not leased:
                 continue
-            keys = [pack_key(repository_id, digest) for digest in leased]
-            await asyncio.wait_for(store.delete(keys), DELETE_TIMEOUT_S)
-            async with database.transaction("forget condemned") as conn:
-                await load_state(conn, repository_id, lock=True)
-                await forget_condemned(conn, repository_id, leased)
-                # Whoever looked at one of these keys before it was deleted looks again.
-                await add_to_totals(conn, repository_id, 0, 0, removed=True)
+            await delete_leased(database, store, repository_id, leased, LEASE_S)
             deleted += len(leased)

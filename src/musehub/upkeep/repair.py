@@ -18,17 +18,17 @@ from musehub.db.checks import (
     set_totals,
     sum_stored,
 )
+from musehub.db.condemned import condemn_packs, lease_condemned
 from musehub.db.engine import Database
 from musehub.db.history import find_generations, insert_commits
 from musehub.db.objects import find_present_objects
-from musehub.db.state import add_to_totals, load_state, note_healed
-from musehub.db.sweep import condemn_packs, forget_condemned, lease_condemned
+from musehub.db.state import load_state, note_healed
 from musehub.push.commits import commit_row, parent_rows
+from musehub.repos.disposal import LEASE_S, delete_leased
 from musehub.repos.objects import ObjectReader
-from musehub.storage.port import Store, pack_key
+from musehub.storage.port import Store
 from musehub.upkeep.check import COMMIT_ROW_WRONG, Check
 
-LEASE_S = 600.0
 COMMITS_AT_ONCE = 500
 
 
@@ -57,13 +57,9 @@ async def _mark(database: Database, store: Store, repository_id: int, check: Che
         await set_totals(conn, repository_id, await sum_stored(conn, repository_id))
         left = await note_healed(conn, repository_id)
         await condemn_packs(conn, repository_id, digests, now)
-        await lease_condemned(conn, repository_id, digests, now, now + timedelta(seconds=LEASE_S))
-    if digests:
-        await store.delete([pack_key(repository_id, digest) for digest in digests])
-        async with database.transaction("forget condemned") as conn:
-            await load_state(conn, repository_id, lock=True)
-            await forget_condemned(conn, repository_id, digests)
-            await add_to_totals(conn, repository_id, 0, 0, removed=True)
+        leased = await lease_condemned(conn, repository_id, digests, now, now + timedelta(seconds=LEASE_S))
+    if leased:
+        await delete_leased(database, store, repository_id, leased, LEASE_S)
     return max(marked, left)
 
 
