@@ -113,11 +113,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _print_error(error: MuseError, as_json: bool) -> None:
+    """With its notes: what only the operator may see."""
+    cause, hint = "\n".join(getattr(error, "__notes__", ())), error.hint
     if as_json:
-        print(json.dumps({"error": error.to_json()}), file=sys.stderr)
+        shown = error.to_json()
+        if cause:
+            shown["details"] = {**error.details, "cause": cause}
+        print(json.dumps({"error": shown}), file=sys.stderr)
         return
     print(f"error[{error.code}]: {error.message}", file=sys.stderr)
-    cause, hint = error.details.get("cause"), error.hint
     if cause:
         print(f"cause: {cause}", file=sys.stderr)
     if error.code == "database-unavailable":  # its own hint is for somebody who pushes

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 
 from sqlalchemy import exc
 
 from muse.errors import CorruptStore, Environment, LimitReached, MuseError, RemoteFailure, UsageError
+
+logger = logging.getLogger("musehub.db")
+logger.addHandler(logging.NullHandler())  # a command that keeps no log shows the note by itself
 
 BUSY_RETRY_AFTER_S = 2
 """What a client is asked to wait: transactions are short, so many end in that time."""
@@ -74,10 +78,13 @@ def busy(why: str) -> MuseError:
 
 
 def _unavailable(why: str, cause: str) -> MuseError:
-    return RemoteFailure(
+    """`cause` may name hosts and users: it goes into the log and a note, never into an answer."""
+    logger.warning("the database does not answer: %s: %s", why, cause[:500])
+    failure = RemoteFailure(
         "database-unavailable",
         f"the database does not answer: {why}",
         hint="try again; what was confirmed is kept",
         retry=True,
-        details={"cause": cause[:500]},
     )
+    failure.add_note(cause[:500])
+    return failure

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import http.client
+import logging
 import random
 import time
 import xml.etree.ElementTree as ElementTree
@@ -20,6 +21,9 @@ from xml.sax.saxutils import escape
 from muse.errors import Environment, InvalidData, NotFound, RemoteFailure
 from musehub.storage.port import UnfinishedUpload
 from musehub.storage.s3_address import S3Address, sign_request
+
+logger = logging.getLogger("musehub.storage")
+logger.addHandler(logging.NullHandler())  # a command that keeps no log shows the note by itself
 
 PART_MIN_BYTES = 5 << 20
 """S3 refuses smaller parts, the last one excepted."""
@@ -183,13 +187,13 @@ def _incomplete(key: str) -> InvalidData:
 
 
 def _unavailable(cause: str) -> RemoteFailure:
-    return RemoteFailure(
-        "store-unavailable",
-        "the object store does not answer",
-        hint="try again later",
-        retry=True,
-        details={"cause": cause[:200]},
+    """`cause` may name hosts: it goes into the log and a note, never into an answer."""
+    logger.warning("the object store does not answer: %s", cause[:200])
+    failure = RemoteFailure(
+        "store-unavailable", "the object store does not answer", hint="try again later", retry=True
     )
+    failure.add_note(cause[:200])
+    return failure
 
 
 def _parse_time(text: str) -> datetime:

@@ -162,6 +162,8 @@ def test_a_database_that_does_not_answer_is_told_with_its_reason(run: Run) -> No
     assert "127.0.0.1" in err
     assert "hint: is the database running, and is `database_url` right?" in err
     assert "secret" not in err
+    code, _, err = run("user", "list", "--database", "postgresql://ada:secret@127.0.0.1:9/hub", "--json")
+    assert "127.0.0.1" in json.loads(err)["error"]["details"]["cause"]
 
 
 def test_a_database_that_is_none(run: Run, tmp_path: Path) -> None:

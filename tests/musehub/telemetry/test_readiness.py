@@ -71,7 +71,11 @@ def no_database(hub: RunningHub, server: PostgreSQL | None, file: Path) -> Itera
 
 
 def test_the_database_goes_and_comes_back(
-    start_hub: Start, database_kind: str, tmp_path: Path, request: pytest.FixtureRequest
+    start_hub: Start,
+    database_kind: str,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     hub = start_hub()
     server = request.getfixturevalue("postgresql") if database_kind == "postgresql" else None
@@ -81,6 +85,11 @@ def test_the_database_goes_and_comes_back(
         assert found["database"] != "ok"
         assert found["store"] == "ok"
         assert hub.nobody().request("GET", "/health").status == 200
+        told = hub.nobody().request("GET", "/ada/notes/refs")
+        assert told.error().code == "database-unavailable"
+        cause = {"sqlite": "unable to open database file", "postgresql": "does not exist"}[database_kind]
+        assert cause in caplog.text
+        assert cause not in told.body.decode() + str(found)
         assert "musehub_database_up 0" in hub.nobody().request("GET", "/metrics").body.decode()
     assert parts(hub)[0] == 200
 
