@@ -70,7 +70,7 @@ def tag_json(tag_id: bytes, tag: Tag) -> dict[str, Any]:
     return {
         "id": format_id(tag_id),
         "target": format_id(tag.target),
-        "target_kind": tag.target_kind.name.lower(),
+        "target_kind": tag.target_kind.word,
         "name": tag.name,
         "tagger": person_json(tag.tagger) if tag.tagger is not None else None,
         "message": tag.message,

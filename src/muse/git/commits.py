@@ -205,7 +205,7 @@ def encode_tag(tag: Tag, target: str, not_exported: Counter[str] | None = None) 
             _count(not_exported, "extra fields")
     if tag.signature is not None:
         _count(not_exported, "signatures of muse")
-    links = f"object {target}\ntype {tag.target_kind.name.lower()}\n"
+    links = f"object {target}\ntype {tag.target_kind.word}\n"
     return links.encode() + (rest if rest is not None else encode_tag_rest(tag))
 
 

@@ -6,6 +6,8 @@ most edits change, and finding it takes microseconds. `git gc` in the exported r
 
 from __future__ import annotations
 
+from muse.objects.ends import equal_back, equal_front
+
 MIN_BYTES = 64
 """Below this a delta saves nothing worth reading another object for."""
 _COPY_BYTES = 0xFFFF
@@ -17,8 +19,8 @@ def make_delta(old: bytes, new: bytes) -> bytes | None:
     if len(new) < MIN_BYTES or len(old) < MIN_BYTES:
         return None
     limit = min(len(old), len(new))
-    front = _common(old, new, limit)
-    back = _common_end(old, new, limit - front)
+    front = equal_front(old, new, limit)
+    back = equal_back(old, new, limit - front)
     if 2 * (front + back) < len(new):
         return None
     parts = [_size(len(old)), _size(len(new))]
@@ -28,29 +30,6 @@ def make_delta(old: bytes, new: bytes) -> bytes | None:
         parts += (bytes((len(piece),)), piece)
     _copy(parts, len(old) - back, back)
     return b"".join(parts)
-
-
-def _common(one: bytes, other: bytes, limit: int) -> int:
-    """Return how many bytes both begin with, at most `limit`, by bisection: each step is one memcmp."""
-    low, high = 0, limit
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-def _common_end(one: bytes, other: bytes, limit: int) -> int:
-    low, high = 0, limit
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[len(one) - middle : len(one) - low] == other[len(other) - middle : len(other) - low]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def _size(value: int) -> bytes:

@@ -14,7 +14,8 @@ from muse.history.directory import iter_entries
 from muse.history.walk import iter_commits
 from muse.objects.commit import decode_commit, decode_tag
 from muse.objects.ids import Kind
-from muse.objects.tree import BLOB_KINDS, CHUNKED_FILE, CHUNKED_KINDS, DIRECTORY, FILE, SUBMODULE, Entry
+from muse.objects.references import KIND_OF_ENTRY
+from muse.objects.tree import CHUNKED_FILE, DIRECTORY, FILE, SUBMODULE, Entry
 from muse.store.progress import Progress
 from muse.store.refs import Ref
 from muse.store.repository import Repository
@@ -25,13 +26,6 @@ MAX_IDS = 300_000
 MAX_CACHED_ENTRIES = 60_000
 FLUSH_OBJECTS = 20_000
 REPORT_EVERY = 64
-
-OBJECT_KINDS = {
-    **dict.fromkeys(BLOB_KINDS, Kind.BLOB),
-    **dict.fromkeys(CHUNKED_KINDS, Kind.CHUNKS),
-    DIRECTORY: Kind.TREE,
-}
-"""What the entries of a tree name, but for submodules."""
 
 
 class UnknownBase(Exception):
@@ -61,7 +55,7 @@ class ObjectExporter:
         # By kind, what is written already or the target has.
         self._ids: dict[Kind, dict[bytes, bytes]] = {kind: {} for kind in Kind}
         self._ids[Kind.COMMIT].update(haves)
-        self._ids_of = {entry_kind: self._ids[kind] for entry_kind, kind in OBJECT_KINDS.items()}
+        self._ids_of = {entry_kind: self._ids[kind] for entry_kind, kind in KIND_OF_ENTRY.items()}
         self._complete = not haves
         self._fresh: dict[bytes, tuple[Kind, bytes, int, int]] = {}
         self._directories: dict[bytes, list[Entry]] = {}
@@ -194,7 +188,7 @@ class ObjectExporter:
                 if entry.kind == DIRECTORY:
                     directories.append((entry.id, inner, self._same_named(entry.name, olds)))
                 else:
-                    self._export_blob(entry, OBJECT_KINDS[entry.kind], inner)
+                    self._export_blob(entry, KIND_OF_ENTRY[entry.kind], inner)
             if directories:
                 waiting += directories
                 continue
@@ -212,10 +206,10 @@ class ObjectExporter:
 
     def _take_from_old(self, missing: list[Entry], olds: list[bytes]) -> None:
         """Look up the Git ids of what older directories have as well: the target has it, then."""
-        present = {(OBJECT_KINDS.get(entry[1]), entry[2]) for old in olds for entry in self._entries(old)}
+        present = {(KIND_OF_ENTRY.get(entry[1]), entry[2]) for old in olds for entry in self._entries(old)}
         wanted: dict[Kind, set[bytes]] = {}
         for entry in missing:
-            kind = OBJECT_KINDS[entry.kind]
+            kind = KIND_OF_ENTRY[entry.kind]
             if (kind, entry.id) in present:
                 wanted.setdefault(kind, set()).add(entry.id)
         for kind, ids in wanted.items():

@@ -72,7 +72,7 @@ class RefImport:
 
     def _is_from_git(self, ref: Ref) -> bool:
         find = self._repository.git_map.find_git_ids
-        inexact = INEXACT + ref.kind.name.lower()
+        inexact = INEXACT + ref.kind.word
         return bool(find(ref.kind, (ref.target,)) or find(inexact, (ref.target,)))
 
     def drop(self, name: str, git_id: bytes) -> RefChange | None:

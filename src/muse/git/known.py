@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from muse.errors import InvalidData
 from muse.git.forgetting import forget_oldest
-from muse.objects.ids import Kind
+from muse.objects.ids import KINDS_BY_WORD, Kind
 from muse.store.repository import Repository
 from muse.store.transaction import Transaction
 
@@ -42,7 +42,7 @@ class KnownObjects:
         self._known[git_id] = mapped
         kind: Kind | str = mapped.kind
         if not mapped.exact:
-            kind = INEXACT + mapped.kind.name.lower()
+            kind = INEXACT + mapped.kind.word
             self.inexact.add(git_id)
         self._fresh[git_id] = (kind, mapped.id, mapped.size_bytes, mapped.files)
 
@@ -90,7 +90,7 @@ def parse_row(row: tuple[Kind | str, bytes, int, int]) -> Mapped:
     kind, object_id, size_bytes, files = row
     if isinstance(kind, Kind):
         return Mapped(kind, object_id, size_bytes, files)
-    return Mapped(Kind[kind.removeprefix(INEXACT).upper()], object_id, size_bytes, files, False)
+    return Mapped(KINDS_BY_WORD[kind.removeprefix(INEXACT)], object_id, size_bytes, files, False)
 
 
 def unknown_object(git_id: bytes) -> InvalidData:

@@ -8,13 +8,18 @@ from typing import NamedTuple
 
 
 class Node(NamedTuple):
-    """A commit as the graph sees it. `generation` is 1 + the largest of its parents', 1 for a root."""
+    """A commit as the graph sees it. `generation` is that of `next_generation`: larger than any parent's."""
 
     id: bytes
     parents: tuple[bytes, ...]
     generation: int
     time_s: int
     tree: bytes
+
+
+def next_generation(parents: Iterable[int]) -> int:
+    """Return the generation of a commit whose parents have these."""
+    return 1 + max(parents, default=0)
 
 
 Graph = Callable[[bytes], Node]

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 from muse.errors import InvalidData
 from muse.objects.canonical import decode_canonical, encode_canonical
-from muse.objects.ids import ID_BYTES, Kind
+from muse.objects.ids import ID_BYTES, KINDS_BY_WORD, Kind
 
 COMMIT_LINE = b"muse commit 1\n"
 TAG_LINE = b"muse tag 1\n"
 MAX_PARENTS = 4096
+_TAG_TARGETS = {word: kind for word, kind in KINDS_BY_WORD.items() if kind is not Kind.CHUNKS}
 
 
 class Person(NamedTuple):
@@ -94,7 +95,7 @@ def encode_tag(tag: Tag) -> bytes:
     data["name"] = tag.name
     data["tagger"] = _person(tag.tagger) if tag.tagger is not None else None
     data["target"] = tag.target.hex()
-    data["target_kind"] = tag.target_kind.name.lower()
+    data["target_kind"] = tag.target_kind.word
     return encode_canonical(TAG_LINE, data)
 
 
@@ -200,13 +201,13 @@ def decode_commit(data: bytes) -> Commit:
 def decode_tag(data: bytes) -> Tag:
     """Decode and validate an annotated tag; raises `bad-object`."""
     fields = _Fields("tag", decode_canonical(TAG_LINE, data))
-    kind = fields.take("target_kind", str)
-    if kind not in {"blob", "tree", "commit", "tag"}:
+    target_kind = _TAG_TARGETS.get(fields.take("target_kind", str))
+    if target_kind is None:
         raise InvalidData("bad-object", 'tag has no valid "target_kind"')
     tagger = None if fields.take_null("tagger") else _take_person(fields, "tagger")
     tag = Tag(
         target=fields.take_hex("target", ID_BYTES),
-        target_kind=Kind[kind.upper()],
+        target_kind=target_kind,
         name=fields.take("name", str),
         tagger=tagger,
         message=fields.take("message", str),

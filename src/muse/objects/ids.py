@@ -17,6 +17,10 @@ from muse.errors import UsageError
 ID_BYTES = 32
 PREFIX = "sha256:"
 
+SHORT_BYTES = 16 << 10
+_PIECE_BYTES = 2047
+"""hashlib lets other threads run from one byte more on."""
+
 
 class Kind(IntEnum):
     """What an object is; the numbers are part of every format."""
@@ -27,29 +31,42 @@ class Kind(IntEnum):
     TAG = 4
     CHUNKS = 5
 
+    @property
+    def word(self) -> str:
+        """What people, JSON and canonical encodings call it: `blob`, `commit`."""
+        return self.name.lower()
+
+
+KINDS = {int(kind): kind for kind in Kind}
+"""By number: a look-up costs a tenth of `Kind(number)`."""
+KINDS_BY_WORD = {kind.word: kind for kind in Kind}
+
+Key = tuple[Kind, bytes]
+"""One object: its kind and its id."""
+
 
 def hash_bytes(data: bytes | bytearray | memoryview) -> bytes:
     """Return the id of an object with these bytes."""
     return hashlib.sha256(data).digest()
 
 
-SHORT_BYTES = 16 << 10
-_PIECE_BYTES = 2047
-"""hashlib lets other threads run from one byte more on."""
-
-
 def hash_short(data: bytes | memoryview) -> bytes:
-    """Return what `hash_bytes` does, without letting other threads run meanwhile: for up to `SHORT_BYTES`.
+    """Return what `hash_bytes` does; up to `SHORT_BYTES` without letting other threads run meanwhile.
 
     Letting go and waiting for one's turn again takes several times as long as hashing a few kilobytes.
     """
-    if len(data) <= _PIECE_BYTES:
+    if not _PIECE_BYTES < len(data) <= SHORT_BYTES:
         return hashlib.sha256(data).digest()
     view = memoryview(data)
     digest = hashlib.sha256(view[:_PIECE_BYTES])
     for start in range(_PIECE_BYTES, len(data), _PIECE_BYTES):
         digest.update(view[start : start + _PIECE_BYTES])
     return digest.digest()
+
+
+def split_ids(joined: bytes) -> list[bytes]:
+    """Cut ids that stand one behind the other apart."""
+    return [joined[start : start + ID_BYTES] for start in range(0, len(joined), ID_BYTES)]
 
 
 def format_id(object_id: bytes) -> str:

@@ -12,7 +12,7 @@ from muse.errors import Conflict, InvalidData
 
 MAX_NAME_BYTES = 255
 RESERVED = frozenset({".muse", ".git"})
-"""In any letter case: whoever may write there decides what the user's programs run."""
+"""In any letter case, at any depth: whoever may write there decides what the user's programs run."""
 FORBIDDEN = frozenset({"", ".", ".."}) | RESERVED
 
 

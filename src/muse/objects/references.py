@@ -9,16 +9,17 @@ from muse.objects.commit import decode_commit, decode_tag
 from muse.objects.ids import Kind
 from muse.objects.tree import BLOB_KINDS, CHUNKED_KINDS, DIRECTORY, Entry, decode_columns
 
-_KIND_OF = {
+KIND_OF_ENTRY = {
     **dict.fromkeys(BLOB_KINDS, Kind.BLOB),
     **dict.fromkeys(CHUNKED_KINDS, Kind.CHUNKS),
     DIRECTORY: Kind.TREE,
 }
+"""What each kind of tree entry names; a submodule names nothing here."""
 
 
 def target_kind(entry: Entry) -> Kind | None:
     """Return the kind of the object that a tree entry names; None for a submodule."""
-    return _KIND_OF.get(entry.kind)
+    return KIND_OF_ENTRY.get(entry.kind)
 
 
 def iter_references(kind: Kind, data: bytes) -> Iterator[tuple[Kind, bytes]]:
@@ -34,14 +35,14 @@ def group_references(kind: Kind, data: bytes) -> dict[Kind, list[bytes]]:
         level, kinds, ids, _ = decode_columns(data)
         if level:
             return {Kind.TREE: ids}
-        targets = {_KIND_OF.get(entry_kind) for entry_kind in set(kinds)}
+        targets = {KIND_OF_ENTRY.get(entry_kind) for entry_kind in set(kinds)}
         groups: dict[Kind, list[bytes]] = {}
         for target in targets:
             if target is None:  # a submodule names nothing
                 continue
             if len(targets) == 1:
                 return {target: ids}
-            groups[target] = [i for i, k in zip(ids, kinds, strict=True) if _KIND_OF.get(k) is target]
+            groups[target] = [i for i, k in zip(ids, kinds, strict=True) if KIND_OF_ENTRY.get(k) is target]
         return groups
     if kind is Kind.COMMIT:
         commit = decode_commit(data)

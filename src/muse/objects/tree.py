@@ -11,6 +11,7 @@ import struct
 from typing import NamedTuple
 
 from muse.errors import InvalidData
+from muse.objects.ends import equal_back, equal_front
 from muse.objects.ids import ID_BYTES
 from muse.objects.names import check_names, is_plain_column
 
@@ -18,6 +19,9 @@ TYPE_LINE = b"muse tree 1\n"
 HEADER = struct.Struct("<BI")
 MAX_LEVEL = 8
 MAX_ENTRIES = 1 << 20
+WORTH_COMPARING = 12
+"""Entries from which looking for the changed ones costs less than looking each of them up."""
+MAX_KEPT_COLUMN = 256
 
 FILE = "f"
 EXECUTABLE = "x"
@@ -31,7 +35,11 @@ PAGE = "p"
 BLOB_KINDS = frozenset("fxl")
 CHUNKED_KINDS = frozenset("ck")
 FILE_KINDS = frozenset("fxck")
+EXECUTABLE_KINDS = frozenset("xk")
 _ENTRY_KIND_BYTES = b"fxcklsd"
+
+_id_columns: dict[int, struct.Struct] = {}
+"""Layouts of the ids of nodes with so many entries: making one costs as much as using it twice."""
 
 
 class Entry(NamedTuple):
@@ -134,45 +142,18 @@ def read_changed_ids(data: bytes, before: bytes) -> tuple[bytes, tuple[bytes, ..
     Of an edited directory of fifty entries a tenth is left to be looked up.
     """
     start = len(TYPE_LINE) + HEADER.size
-    n, m = (
-        HEADER.unpack_from(data, start - HEADER.size)[1],
-        HEADER.unpack_from(before, start - HEADER.size)[1],
-    )
+    n = HEADER.unpack_from(data, len(TYPE_LINE))[1]
+    m = HEADER.unpack_from(before, len(TYPE_LINE))[1]
     kinds, old_kinds = data[start : start + n], before[start : start + m]
     same = min(n, m)
     if same < WORTH_COMPARING or kinds[:same] != old_kinds[:same] or kinds[-same:] != old_kinds[-same:]:
         return read_ids(data)
     ids = data[start + n : start + n + ID_BYTES * n]
     old_ids = before[start + m : start + m + ID_BYTES * m]
-    low, high = 0, same
-    while low < high:
-        middle = (low + high + 1) // 2
-        begin, end = ID_BYTES * low, ID_BYTES * middle
-        if ids[begin:end] == old_ids[begin:end]:
-            low = middle
-        else:
-            high = middle - 1
-    first = low
-    low, high = 0, same - first
-    while low < high:
-        middle = (low + high + 1) // 2
-        begin, end = ID_BYTES * middle, ID_BYTES * low
-        if (
-            ids[ID_BYTES * n - begin : ID_BYTES * n - end]
-            == old_ids[ID_BYTES * m - begin : ID_BYTES * m - end]
-        ):
-            low = middle
-        else:
-            high = middle - 1
-    stop = n - low
+    first = equal_front(ids, old_ids, same, ID_BYTES)
+    stop = n - equal_back(ids, old_ids, same - first, ID_BYTES)
     changed = range(ID_BYTES * first, ID_BYTES * stop, ID_BYTES)
     return kinds[first:stop], tuple([ids[i : i + ID_BYTES] for i in changed])
-
-
-WORTH_COMPARING = 12
-"""Entries from which looking for the changed ones costs less than looking each of them up."""
-MAX_KEPT_COLUMN = 256
-_id_columns: dict[int, struct.Struct] = {}
 
 
 def find_columns(data: bytes) -> tuple[int, int, int, int]:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from muse.errors import InvalidData
-from muse.objects.ids import ID_BYTES, SHORT_BYTES, Kind, hash_bytes, hash_short
+from muse.objects.ids import ID_BYTES, KINDS, Kind, hash_short
 from muse.packs.record import (
     HEADER,
     MAX_RAW_BYTES,
@@ -37,9 +37,22 @@ TRAILER = struct.Struct("<II8s")
 TARGET_BYTES = 16 << 20
 """A pack is sealed when it has grown to this: one PUT replaces a thousand, and a lost one repeats little."""
 MAX_BYTES = 64 << 20
+MAX_CHAIN = 64
+"""Longest chain of bases inside one pack that is accepted; writers stay far below."""
+RECENT_BYTES = 8 << 20
+"""Decoded objects that `verify_pack` keeps for the deltas that follow; writers keep a chain together."""
+SMALL_BYTES = 64 << 10
+BATCH_BYTES = 128 << 10
+"""Decoded at a time, of objects up to `SMALL_BYTES`: some 100 us of work, and too little for the C library to
+ask the system for memory every time."""
 
 LoadBase = Callable[[Kind, bytes], bytes]
 Visit = Callable[[Kind, bytes, bytes], None]
+
+_RAW, _PLAIN = int(Encoding.RAW), int(Encoding.ZSTD)
+_new = tuple.__new__
+
+assert INDEX_ENTRY.size == ID_BYTES + 4
 
 
 class PackedObject(NamedTuple):
@@ -52,6 +65,15 @@ class PackedObject(NamedTuple):
     raw_size: int
     stored_size: int
     base: bytes | None
+
+    @property
+    def payload_offset(self) -> int:
+        return self.offset + HEADER.size + (ID_BYTES if self.base is not None else 0)
+
+    @property
+    def end(self) -> int:
+        """Offset of what follows the record."""
+        return self.payload_offset + self.stored_size
 
 
 class PackWriter:
@@ -216,13 +238,13 @@ class _Verifying:
 
     def _verify_batch(self, batch: Sequence[PackedObject]) -> None:
         pack, head = self._pack, HEADER.size
-        frames: list[Frame] = [pack[one[2] + head : one[2] + head + one[5]] for one in batch]
-        sizes = [one[4] for one in batch]
-        plain = self._visit is None and not self._bases
+        frames: list[Frame] = [pack[one.offset + head : one.offset + head + one.stored_size] for one in batch]
+        sizes = [one.raw_size for one in batch]
+        only_hashed = self._visit is None and not self._bases
         for one, data in zip(batch, decompress_many(frames, sizes), strict=True):
-            if not plain:
+            if not only_hashed:
                 self._accept(one, data)
-            elif (hash_short(data) if one[4] <= SHORT_BYTES else hash_bytes(data)) != one[0]:
+            elif hash_short(data) != one.id:
                 raise _wrong_hash(one)
         if self._advance is not None:
             self._advance(len(batch))
@@ -242,7 +264,7 @@ class _Verifying:
             self._advance(1)
 
     def _accept(self, one: PackedObject, data: bytes | memoryview) -> None:
-        if (hash_short(data) if one.raw_size <= SHORT_BYTES else hash_bytes(data)) != one.id:
+        if hash_short(data) != one.id:
             raise _wrong_hash(one)
         key = (one.kind, one.id)
         if key in self._bases:
@@ -252,7 +274,7 @@ class _Verifying:
             while self._recent_bytes > RECENT_BYTES and len(self._recent) > 1:
                 self._recent_bytes -= len(self._recent.pop(next(iter(self._recent))))
         if self._visit is not None:
-            self._visit(_KINDS[one.kind], one.id, bytes(data))
+            self._visit(KINDS[one.kind], one.id, bytes(data))
 
     def _base_of(self, kind: int, base: bytes) -> bytes:
         data = self._recent.get((kind, base))
@@ -260,12 +282,11 @@ class _Verifying:
             return data
         one = self._found.get((kind, base))
         if one is None:
-            return self._load_base(_KINDS[kind], base)
+            return self._load_base(KINDS[kind], base)
         return decode_object(self._record(one), self._base_of(kind, one.base) if one.base else None)
 
     def _payload(self, one: PackedObject) -> memoryview:
-        start = one.offset + HEADER.size + (ID_BYTES if one.base is not None else 0)
-        return self._pack[start : start + one.stored_size]
+        return self._pack[one.payload_offset : one.end]
 
     def _record(self, one: PackedObject) -> Record:
         return Record(one.kind, one.encoding, one.raw_size, one.base, self._payload(one))
@@ -277,18 +298,3 @@ def _wrong_hash(one: PackedObject) -> InvalidData:
         f"a pack's index calls an object {one.id.hex()} whose bytes have another hash",
         details={"id": one.id.hex()},
     )
-
-
-MAX_CHAIN = 64
-"""Longest chain of bases inside one pack that is accepted; writers stay far below."""
-_KINDS = {int(kind): kind for kind in Kind}
-_RAW, _PLAIN = int(Encoding.RAW), int(Encoding.ZSTD)
-_new = tuple.__new__
-RECENT_BYTES = 8 << 20
-"""Decoded objects that `verify_pack` keeps for the deltas that follow; writers keep a chain together."""
-SMALL_BYTES = 64 << 10
-BATCH_BYTES = 128 << 10
-"""Decoded at a time, of objects up to `SMALL_BYTES`: some 100 us of work, and too little for the C library to
-ask the system for memory every time."""
-
-assert INDEX_ENTRY.size == ID_BYTES + 4

@@ -16,8 +16,6 @@ from muse.packs import zstd
 HEADER = struct.Struct("<BII")
 MAX_RAW_BYTES = 16 << 20
 """No object is larger: files from 4 MiB on are chunked, trees and chunk lists are paged."""
-
-
 WORTH_A_PREFIX_BYTES = 64
 """A base's id alone takes 32 bytes."""
 

@@ -6,11 +6,10 @@ twice with one context; `zstandard` can, but compresses badly with a prefix.
 
 from __future__ import annotations
 
-import struct
 import sys
 import threading
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 from muse.errors import InvalidData
 
@@ -33,10 +32,15 @@ else:
         ZstdError,
     )
 
+if TYPE_CHECKING:
+    from muse.packs.reusable import Decompressor
+
 LEVEL = 3
 WINDOW_LOG_MAX = 25
 """32 MiB: base and object, 16 MiB each at the most, within one window; also what a reader may be made to
 allocate."""
+
+_LIMITS: dict[int, int] = {DecompressionParameter.window_log_max: WINDOW_LOG_MAX}
 
 LONG_DISTANCE_FROM_BYTES = 256 << 10
 """From this prefix on the match finder needs long-distance matching: an edited 4 MB text then takes 429
@@ -46,28 +50,12 @@ MIN_PREFIX_BYTES = 8
 SINGLE_FRAMES = 200
 """So many frames are decompressed before `zstandard` is imported: that costs what it saves on a thousand."""
 
-
-MAX_CHAINED_BASE_BYTES = 64 << 10
-"""A base up to this is decompressed anew as a frame of one block, which is no more than a copy of it."""
-_RAW_FRAME = struct.Struct("<IBI")
-_MAGIC, _SIZE_IN_FOUR_BYTES = 0xFD2FB528, 0xA0
-
 Frame = bytes | memoryview
-
-
-class _Reusable(Protocol):
-    """What one thread decompresses with; None where only the slow way is sure to refuse what it must."""
-
-    def plain(self, data: Frame, size_bytes: int) -> bytes | None: ...
-
-    def many(self, frames: list[Frame], sizes: Sequence[int]) -> list[memoryview] | None: ...
-
-    def with_prefix(self, data: Frame, size_bytes: int, prefix: bytes) -> bytes | None: ...
 
 
 class _Local(threading.local):
     compressor: ZstdCompressor | None = None
-    reusable: _Reusable | None = None
+    reusable: Decompressor | None = None
 
 
 _local = _Local()
@@ -130,75 +118,16 @@ def decompress_with_prefix(data: Frame, size_bytes: int, prefix: bytes) -> bytes
     return _decompress(ZstdDecompressor(zstd_dict=dictionary, options=_LIMITS), data, size_bytes)
 
 
-def _find_reusable() -> _Reusable | None:
+def _find_reusable() -> Decompressor | None:
+    """Make the decompressor of this thread, once there were frames enough for it."""
     global _frames_seen
     if _frames_seen < SINGLE_FRAMES:
         _frames_seen += 1
         return None
-    _local.reusable = _make_reusable()
+    from muse.packs.reusable import Decompressor
+
+    _local.reusable = Decompressor(1 << WINDOW_LOG_MAX, _bad_frame)
     return _local.reusable
-
-
-def _make_reusable() -> _Reusable:
-    from array import array
-
-    import zstandard
-
-    announced_size, header_size = zstandard.frame_content_size, zstandard.frame_header_size
-    failure = zstandard.ZstdError
-    decompressor = zstandard.ZstdDecompressor(max_window_size=1 << WINDOW_LOG_MAX)
-
-    def ends(data: Frame) -> bool:
-        """Say whether the frame is all there is; a chain does not look."""
-        at = header_size(data)
-        while True:
-            head = int.from_bytes(data[at : at + 3], "little")
-            at += 3 + (1 if head & 6 == 2 else head >> 3)
-            if head & 1 or at >= len(data):
-                return at + (data[4] & 4) == len(data)
-
-    class Reusable:
-        def plain(self, data: Frame, size_bytes: int) -> bytes | None:
-            try:
-                # Checked first, because that much is allocated. What is empty is not even read to its end.
-                if not size_bytes or announced_size(data) != size_bytes:
-                    return None
-                return decompressor.decompress(data, allow_extra_data=False)
-            except failure as error:
-                raise _bad_frame(error) from None
-
-        def many(self, frames: list[Frame], sizes: Sequence[int]) -> list[memoryview] | None:
-            try:
-                for data, size_bytes in zip(frames, sizes, strict=True):
-                    if announced_size(data) != size_bytes or not ends(data):
-                        return None
-                found: Any = decompressor.multi_decompress_to_buffer(
-                    frames,  # type: ignore[arg-type]
-                    decompressed_sizes=array("Q", sizes).tobytes(),
-                    threads=1,
-                )
-                return [memoryview(found[number]) for number in range(len(found))]
-            except (failure, ValueError) as error:
-                raise _bad_frame(error) from None
-
-        def with_prefix(self, data: Frame, size_bytes: int, prefix: bytes) -> bytes | None:
-            size = len(prefix)
-            if not size_bytes or size > MAX_CHAINED_BASE_BYTES:
-                return None
-            try:
-                if announced_size(data) != size_bytes or not ends(data):
-                    return None
-                # A chain is the one way to give this context a prefix: the base goes first, not compressed.
-                block = (size << 3 | 1).to_bytes(3, "little")
-                base = b"".join((_RAW_FRAME.pack(_MAGIC, _SIZE_IN_FOUR_BYTES, size), block, prefix))
-                return decompressor.decompress_content_dict_chain([base, bytes(data)])
-            except (failure, ValueError) as error:
-                raise _bad_frame(error) from None
-
-    return Reusable()
-
-
-_LIMITS: dict[int, int] = {DecompressionParameter.window_log_max: WINDOW_LOG_MAX}
 
 
 def _decompress(decompressor: ZstdDecompressor, data: bytes | memoryview, size_bytes: int) -> bytes:

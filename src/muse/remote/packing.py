@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
-from muse.objects.ids import Kind
+from muse.objects.ids import Key, Kind
 from muse.packs.pack import TARGET_BYTES, PackWriter
-from muse.remote.records import Key, encode_anew, order_chains
+from muse.remote.records import encode_anew, order_chains
 from muse.wire.messages import Limits
 
 if TYPE_CHECKING:

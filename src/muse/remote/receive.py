@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from muse.errors import CorruptStore, InvalidData, RemoteFailure
-from muse.objects.ids import Kind, format_id, hash_bytes
+from muse.objects.ids import KINDS, Kind, format_id, hash_bytes
 from muse.objects.references import group_references
 from muse.packs.record import Record, decode_object
 from muse.wire.frames import BLOBS, COMMITS, END, FRAME, HEADER, PACKS, PROGRESS, TREES, Frame
@@ -27,7 +27,6 @@ KINDS_OF_FRAME = {
     TREES: frozenset((Kind.TREE, Kind.CHUNKS)),
     COMMITS: frozenset((Kind.COMMIT, Kind.TAG)),
 }
-_KINDS = {int(kind): kind for kind in Kind}
 FLUSH_OBJECTS = 20_000
 FLUSH_BYTES = 64 << 20
 """From either on a batch is checked and made durable; the transaction itself would flush, unchecked, at twice
@@ -132,7 +131,7 @@ class Receiver:
         new: list[tuple[bytes, Record]] = []
         needed, remember = self._needed, self._objects.remember
         for record in frame.records():
-            kind = _KINDS[record.kind]
+            kind = KINDS[record.kind]
             if kind not in allowed:
                 raise InvalidData("bad-frame", f"frame {frame.type.decode()} holds a record of another kind")
             base = None if record.base is None else self._load_base(kind, record.base, new)
@@ -153,9 +152,8 @@ class Receiver:
         """Load what a received object is based on; `new` are those of its frame that are not put yet."""
         while True:
             try:
-                return self._transaction.load(
-                    kind, base
-                )  # nearly always one of the last that were remembered
+                # Nearly always one of the last that were remembered.
+                return self._transaction.load(kind, base)
             except CorruptStore as error:
                 if error.code != "missing-object":
                     raise
@@ -226,9 +224,9 @@ def missing_objects(kind: Kind, ids: Iterable[bytes]) -> InvalidData:
     found = sorted(ids)
     return InvalidData(
         "missing-objects",
-        f"the remote did not send {kind.name.lower()} {format_id(found[0])}"
+        f"the remote did not send {kind.word} {format_id(found[0])}"
         + (f" and {len(found) - 1} more" if len(found) > 1 else "")
         + ", which others name",
         hint="nothing was changed here; `musehub fsck` on the hub shows what it lacks",
-        details={"kind": kind.name.lower(), "missing": [object_id.hex() for object_id in found[:20]]},
+        details={"kind": kind.word, "missing": [object_id.hex() for object_id in found[:20]]},
     )

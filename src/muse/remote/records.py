@@ -6,14 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from muse.objects.ids import Kind
+from muse.objects.ids import Key, Kind
 from muse.packs.record import encode_object, encode_record
 
 if TYPE_CHECKING:
     from muse.store.locations import Place
     from muse.store.objects import ObjectStore
 
-Key = tuple[Kind, bytes]
 ORDERED_BATCH = 2048
 """Records of metadata that are held at once: a few hundred bytes each."""
 

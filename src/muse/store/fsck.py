@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from muse.errors import CorruptStore, InvalidData, MuseError
+from muse.history.walk import next_generation
 from muse.objects.chunks import NO_FILE_ID, decode_chunks
 from muse.objects.commit import decode_commit
-from muse.objects.ids import Kind, format_id, hash_bytes
+from muse.objects.ids import Key, Kind, format_id, hash_bytes
 from muse.objects.references import iter_references
 from muse.packs.pack import HEAD, MAGIC, VERSION
 from muse.packs.record import decode_object, parse_record
 from muse.store.locations import Location
 from muse.store.progress import Progress, silent
-from muse.store.reachable import Key, Reachable, load_roots
+from muse.store.reachable import Reachable, load_roots
 from muse.store.segments import SegmentReader, segment_path
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class _Check:
 
     def _check_object(self, kind: Kind, object_id: bytes, location: Location) -> None:
         """Decode one object from its segment and note what it names; raises what is wrong."""
-        name = f"{kind.name.lower()} {format_id(object_id)}"
+        name = f"{kind.word} {format_id(object_id)}"
         stored = self._reader.read(location.segment, location.offset, location.size_bytes)
         record, end = parse_record(memoryview(stored), 0)
         found = (record.kind, record.encoding, record.raw_size, len(record.payload), record.base)
@@ -149,10 +150,8 @@ class _Check:
     def _check_node(self, commit_id: bytes, data: bytes, name: str) -> None:
         node = self._objects.find_node(commit_id)
         commit = decode_commit(data)
-        generation = 1
-        for parent in commit.parents:
-            parent_node = self._objects.find_node(parent)
-            generation = max(generation, parent_node.generation + 1 if parent_node else 1)
+        parents = map(self._objects.find_node, commit.parents)
+        generation = next_generation(parent.generation for parent in parents if parent is not None)
         expected = (commit_id, commit.parents, generation, commit.committer.time_s, commit.tree)
         if node != expected:
             raise CorruptStore("corrupt-database", f"the graph has no or a wrong row of {name}")
@@ -203,7 +202,7 @@ class _Check:
                 yield Problem(
                     "missing-object",
                     where,
-                    f"{kind.name.lower()} {format_id(object_id)} is not there",
+                    f"{kind.word} {format_id(object_id)} is not there",
                     kind,
                     object_id,
                 )
@@ -219,8 +218,8 @@ class _Check:
                 named_by = self._missing[kind, object_id]
                 yield Problem(
                     "missing-object",
-                    f"{named_by[0].name.lower()} {format_id(named_by[1])}",
-                    f"{kind.name.lower()} {format_id(object_id)} is not there",
+                    f"{named_by[0].word} {format_id(named_by[1])}",
+                    f"{kind.word} {format_id(object_id)} is not there",
                     kind,
                     object_id,
                 )

@@ -95,7 +95,7 @@ def gc(
         for kind, object_id in reachable.missing:
             raise CorruptStore(
                 "missing-object",
-                f"{kind.name.lower()} {format_id(object_id)} is missing or damaged: nothing was cleaned up",
+                f"{kind.word} {format_id(object_id)} is missing or damaged: nothing was cleaned up",
                 hint="`muse fsck` shows what is wrong",
             )
         return _CleanUp(repository, cutoff_s, progress).run(dry_run)

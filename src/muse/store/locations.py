@@ -107,7 +107,3 @@ def iter_runs(parts: Sequence[Place | Extent]) -> Iterator[tuple[int, int, int, 
         at_end = end
     if at_end >= 0:
         yield first, number + 1, at_segment, start, at_end
-
-
-def split_ids(joined: bytes) -> tuple[bytes, ...]:
-    return tuple(joined[i : i + ID_BYTES] for i in range(0, len(joined), ID_BYTES))

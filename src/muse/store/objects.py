@@ -9,7 +9,7 @@ from pathlib import Path
 from muse.errors import CorruptStore, NotFound
 from muse.history.walk import Node
 from muse.objects.chunks import iter_chunks
-from muse.objects.ids import ID_BYTES, Kind, format_id
+from muse.objects.ids import ID_BYTES, Kind, format_id, split_ids
 from muse.objects.tree import CHUNKED_KINDS
 from muse.packs.record import Record, encode_record
 from muse.store.cache import MAX_OBJECT_BYTES, Key, ObjectCache
@@ -24,7 +24,6 @@ from muse.store.locations import (
     iter_runs,
     join_neighbours,
     place_of,
-    split_ids,
 )
 from muse.store.records import corrupt_object, decode_stored, missing_object, parse_stored
 from muse.store.segments import SegmentReader
@@ -225,7 +224,7 @@ class ObjectStore:
         )
         if row is None:
             return None
-        return Node(commit_id, split_ids(row[0]), row[1], row[2], row[3])
+        return Node(commit_id, tuple(split_ids(row[0])), row[1], row[2], row[3])
 
     def get_node(self, commit_id: bytes) -> Node:
         """Return a commit's place in the graph; raises `unknown-object`."""

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from muse.errors import CorruptStore, InvalidData
-from muse.objects.ids import Kind
+from muse.objects.ids import Key, Kind, split_ids
 from muse.objects.references import iter_references
-from muse.store.locations import split_ids
 from muse.store.progress import Progress, silent
 from muse.store.refs import SYMBOLIC
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from muse.store.repository import Repository
 
 BATCH = 4096
-Key = tuple[Kind, bytes]
 
 
 class Reachable:

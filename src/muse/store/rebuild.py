@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from muse.errors import InvalidData, MuseError, NotFound
+from muse.history.walk import next_generation
 from muse.objects.commit import decode_commit
 from muse.objects.ids import Kind, format_id, hash_bytes
 from muse.packs.pack import HEAD, MAGIC, VERSION, read_index
@@ -220,7 +221,7 @@ class _Rebuild:
                 if unknown:
                     stack += unknown
                 else:
-                    generations[stack.pop()] = 1 + max((generations[parent] for parent in parents), default=0)
+                    generations[stack.pop()] = next_generation(generations[parent] for parent in parents)
         self._database.begin()
         self._database.execute_many(
             "INSERT INTO commits VALUES (?, ?, ?, ?, ?)",

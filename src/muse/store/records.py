@@ -28,7 +28,7 @@ def decode_stored(kind: int, object_id: bytes, record: Record, base_data: bytes 
 
 
 def _describe(kind: int, object_id: bytes) -> str:
-    return f"{Kind(kind).name.lower()} {format_id(object_id)}"
+    return f"{Kind(kind).word} {format_id(object_id)}"
 
 
 def missing_object(kind: int, object_id: bytes) -> MuseError:
@@ -36,7 +36,7 @@ def missing_object(kind: int, object_id: bytes) -> MuseError:
         "missing-object",
         f"{_describe(kind, object_id)} is not in this repository",
         hint="`muse fsck` shows what is missing; `muse fetch` can bring it back from a remote that has it",
-        details={"kind": Kind(kind).name.lower(), "id": object_id.hex()},
+        details={"kind": Kind(kind).word, "id": object_id.hex()},
     )
 
 
@@ -45,5 +45,5 @@ def corrupt_object(kind: int, object_id: bytes, reason: str) -> CorruptStore:
         "corrupt-object",
         f"{_describe(kind, object_id)} is damaged: {reason}",
         hint="`muse fsck` shows what else is; `muse fetch` can bring it back from a remote that has it",
-        details={"kind": Kind(kind).name.lower(), "id": object_id.hex()},
+        details={"kind": Kind(kind).word, "id": object_id.hex()},
     )

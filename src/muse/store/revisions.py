@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from muse.errors import MuseError, NotFound, UsageError
-from muse.objects.ids import ID_BYTES, PREFIX, Kind, short_id
+from muse.objects.ids import ID_BYTES, KINDS_BY_WORD, PREFIX, Kind, short_id
 from muse.store.refs import SYMBOLIC
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _step(repository: Repository, found: Found, mark: str, argument: str, text: 
             return _peel_tags(repository, found, text)
         if wanted not in ("commit", "tree"):
             raise _bad(text)
-        return _peel(repository, found, Kind[wanted.upper()], text)
+        return _peel(repository, found, KINDS_BY_WORD[wanted], text)
     if (argument and not argument.isascii()) or not (argument or "1").isdigit():
         raise _bad(text)
     count = min(int(argument or "1"), MAX_STEPS)
@@ -177,12 +177,12 @@ def _find_id(repository: Repository, name: str, commits_first: bool) -> Found | 
     if commits and (commits_first or len(commits) == 1):
         found = commits
     if len(found) > 1:
-        names = [f"{item.kind.name.lower()} {short_id(item.id)}" for item in found]
+        names = [f"{item.kind.word} {short_id(item.id)}" for item in found]
         raise NotFound(
             "ambiguous-revision",
             f'"{name}" fits more than one object',
             hint="write more digits: " + ", ".join(names),
-            details={"candidates": [{"kind": item.kind.name.lower(), "id": item.id.hex()} for item in found]},
+            details={"candidates": [{"kind": item.kind.word, "id": item.id.hex()} for item in found]},
         )
     return found[0] if found else None
 
@@ -303,9 +303,7 @@ def _peel(repository: Repository, found: Found, wanted: Kind, text: str) -> Foun
     if found.kind is Kind.COMMIT and wanted is Kind.TREE:
         found = Found(Kind.TREE, repository.graph(found.id).tree)
     if found.kind is not wanted:
-        raise NotFound(
-            "unknown-revision", f'"{text}" is a {found.kind.name.lower()}, not a {wanted.name.lower()}'
-        )
+        raise NotFound("unknown-revision", f'"{text}" is a {found.kind.word}, not a {wanted.word}')
     return found
 
 

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from muse.objects.ids import Kind, format_id
+from muse.objects.ids import Kind, format_id, split_ids
 from muse.store.database import FORMAT_VERSION, Database, newer_format
 from muse.store.fsck import Problem
-from muse.store.locations import split_ids
 from muse.store.objects import ObjectStore
 
 MAX_RECOVERED_REFS = 100

@@ -13,11 +13,11 @@ from types import EllipsisType, TracebackType
 from typing import Any, BinaryIO
 
 from muse.errors import CorruptStore, InvalidData, UsageError
-from muse.history.walk import Node
+from muse.history.walk import Node, next_generation
 from muse.objects.commit import decode_commit
-from muse.objects.ids import ID_BYTES, Kind, format_id, hash_bytes
+from muse.objects.ids import KINDS, Kind, format_id, hash_bytes
 from muse.packs.pack import PackedObject
-from muse.packs.record import HEADER, WORTH_A_PREFIX_BYTES, Encoding, Record, decode_object, encode_object
+from muse.packs.record import WORTH_A_PREFIX_BYTES, Record, decode_object, encode_object
 from muse.store.appender import Appender
 from muse.store.database import Database
 from muse.store.locations import Location
@@ -32,8 +32,6 @@ MAX_RECEIVED_DEPTH = 128
 FLUSH_ROWS = 50_000
 FLUSH_BYTES = 256 << 20
 """From either on a transaction names what it has: 20 MB of rows in memory; a crash repeats 256 MiB."""
-
-_KINDS = {int(kind): kind for kind in Kind}
 
 
 class Transaction:
@@ -126,13 +124,13 @@ class Transaction:
         ids: dict[int, list[bytes]] = {}
         for object_id, record in records:
             ids.setdefault(record.kind, []).append(object_id)
-        absent = {kind: self._objects.find_missing(_KINDS[kind], some) for kind, some in ids.items()}
+        absent = {kind: self._objects.find_missing(KINDS[kind], some) for kind, some in ids.items()}
         for object_id, record in records:
             new = absent[record.kind]
             if object_id not in new:
                 continue
             new.discard(object_id)
-            kind, base = _KINDS[record.kind], record.base
+            kind, base = KINDS[record.kind], record.base
             depth = 0 if base is None else self._depth(kind, object_id, base)
             if kind is Kind.COMMIT or depth > MAX_RECEIVED_DEPTH:
                 data = decode_object(record, None if base is None else self.load(kind, base))
@@ -158,25 +156,25 @@ class Transaction:
 
         `objects` is what `verify_pack` returned; bases and parents are here already or earlier in the pack.
         """
-        end = max((packed.offset + _record_bytes(packed) for packed in objects), default=0)
+        end = max((packed.end for packed in objects), default=0)
         number = self._appender.adopt(path, end)
         ids: dict[int, list[bytes]] = {}
         for packed in objects:
             ids.setdefault(packed.kind, []).append(packed.id)
-        absent = {kind: self._objects.find_missing(_KINDS[kind], some) for kind, some in ids.items()}
+        absent = {kind: self._objects.find_missing(KINDS[kind], some) for kind, some in ids.items()}
         commits, deep = [], []
         pending = self._pending
         for object_id, kind_number, offset, encoding, raw_size, stored_size, base in objects:
             if object_id not in absent[kind_number]:
                 continue
-            depth = 0 if base is None else self._depth(_KINDS[kind_number], object_id, base)
+            depth = 0 if base is None else self._depth(KINDS[kind_number], object_id, base)
             pending[kind_number, object_id] = Location(
                 number, offset, encoding, raw_size, stored_size, base, depth
             )
             if kind_number == Kind.COMMIT:
                 commits.append(object_id)
             if depth > MAX_RECEIVED_DEPTH:
-                deep.append((_KINDS[kind_number], object_id))
+                deep.append((KINDS[kind_number], object_id))
         for commit_id in commits:
             self._note_commit(commit_id, self.load(Kind.COMMIT, commit_id))
         for kind, object_id in deep:
@@ -202,7 +200,7 @@ class Transaction:
 
     def _note_commit(self, commit_id: bytes, data: bytes) -> None:
         commit = decode_commit(data)
-        generation = 1
+        generations = []
         for parent in commit.parents:
             node = self._objects.find_node(parent)
             if node is None:
@@ -210,7 +208,8 @@ class Transaction:
                     "missing-objects",
                     f"the parent {format_id(parent)} of commit {format_id(commit_id)} is not here",
                 )
-            generation = max(generation, node.generation + 1)
+            generations.append(node.generation)
+        generation = next_generation(generations)
         self._commits[commit_id] = Node(
             commit_id, commit.parents, generation, commit.committer.time_s, commit.tree
         )
@@ -340,7 +339,3 @@ class Transaction:
     def _roll_back(self) -> None:
         self._appender.roll_back()
         self._objects.end_overlay(failed=True)
-
-
-def _record_bytes(packed: PackedObject) -> int:
-    return HEADER.size + (ID_BYTES if packed.encoding == Encoding.PREFIX else 0) + packed.stored_size

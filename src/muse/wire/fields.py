@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from muse.errors import InvalidData, UsageError
-from muse.objects.ids import ID_BYTES, Kind
+from muse.objects.ids import ID_BYTES, KINDS_BY_WORD, Kind
 from muse.wire.frames import PROTOCOL
 
 MAX_SIZE_BYTES = 1 << 53
 MAX_TEXT = 65_536
-
-KIND_NAMES: dict[str, Kind] = {kind.name.lower(): kind for kind in Kind}
 
 
 class Fields:
@@ -74,7 +72,7 @@ class Fields:
         return self.raw_bytes(name, ID_BYTES) if self.has(name) else None
 
     def kind(self, name: str, default: str | None = None) -> Kind:
-        kind = KIND_NAMES.get(self.text(name, default))
+        kind = KINDS_BY_WORD.get(self.text(name, default))
         if kind is None:
             raise self.wrong(name)
         return kind

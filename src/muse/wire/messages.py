@@ -19,10 +19,6 @@ MAX_MISSING_IDS = 65_536
 MAX_PARTS = 10_000
 
 
-def kind_name(kind: int) -> str:
-    return Kind(kind).name.lower()
-
-
 class Ref(NamedTuple):
     """What a ref points at."""
 
@@ -30,7 +26,7 @@ class Ref(NamedTuple):
     kind: Kind = Kind.COMMIT
 
     def to_json(self) -> dict[str, Any]:
-        return {"target": self.target.hex(), "kind": kind_name(self.kind)}
+        return {"target": self.target.hex(), "kind": self.kind.word}
 
 
 class Limits(NamedTuple):
@@ -81,7 +77,7 @@ class RefUpdate(NamedTuple):
             "name": self.name,
             "old": _hex(self.old),
             "new": _hex(self.new),
-            "kind": kind_name(self.kind),
+            "kind": self.kind.word,
             "force": self.force,
         }
 

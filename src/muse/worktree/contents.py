@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from muse.errors import CorruptStore, InvalidData
-from muse.objects.ids import SHORT_BYTES, Kind, hash_bytes, hash_short
+from muse.objects.ids import Kind, hash_short
 from muse.packs.record import Encoding, parse_header
 from muse.packs.zstd import decompress, decompress_many
 from muse.store.locations import Place, iter_runs
@@ -63,7 +63,7 @@ def _decode(place: Place, encoding: int, payload: memoryview, raw_size: int) -> 
         data = payload if encoding == Encoding.RAW else decompress(payload, raw_size)
     except InvalidData:
         return None
-    return data if _hash(data) == place.id else None
+    return data if hash_short(data) == place.id else None
 
 
 def _decode_many(
@@ -74,8 +74,4 @@ def _decode_many(
     except InvalidData:
         decoded = [None] * len(frames)
     for number, data in zip(numbers, decoded, strict=True):
-        yield number, data if data is not None and _hash(data) == places[number].id else None
-
-
-def _hash(data: Data) -> bytes:
-    return hash_short(data) if len(data) <= SHORT_BYTES else hash_bytes(data)
+        yield number, data if data is not None and hash_short(data) == places[number].id else None

@@ -8,13 +8,15 @@ import stat
 from collections.abc import Iterator
 
 from muse.errors import MuseError
+from muse.history.directory import Load
+from muse.objects.names import RESERVED
 from muse.objects.tree import DIRECTORY, FILE_KINDS, SUBMODULE, SYMLINK, Entry
 from muse.store.failure import os_failure
 from muse.store.repository import Repository
-from muse.worktree.paths import METADATA_NAMES, parent_of
-from muse.worktree.reading import Load, digest_file, digest_of, kind_of_mode
+from muse.worktree.paths import parent_of
+from muse.worktree.reading import digest_file, digest_of, kind_of_mode
 from muse.worktree.statrow import StatRow, Stats, decode_row, stats_of
-from muse.worktree.status import is_executable, same_class
+from muse.worktree.status import differ_in_executable_bit, same_class
 
 _IS_DIRECTORY, _IS_ABSENT = True, False
 
@@ -112,7 +114,7 @@ class OnDisk:
         kind = kind_of_mode(stats[0])
         if kind is None or entry.kind in (DIRECTORY, SUBMODULE) or not same_class(kind, entry):
             return False
-        if kind != SYMLINK and is_executable(kind) != is_executable(entry.kind):
+        if kind != SYMLINK and differ_in_executable_bit(kind, entry.kind):
             return False
         directory, _, name = path.rpartition("/")
         row = self._row(directory)
@@ -147,7 +149,7 @@ class OnDisk:
         except OSError as error:
             raise os_failure(error, path) from error
         for name, is_directory in entries:
-            if is_directory and name not in METADATA_NAMES:
+            if is_directory and name not in RESERVED:
                 yield from self.iter_files(f"{path}/{name}")
             else:
                 yield f"{path}/{name}"

@@ -7,10 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from muse.errors import InvalidData, NotFound
-from muse.objects.names import folded, split_path
-
-METADATA_NAMES = frozenset({".muse", ".git"})
-"""Never part of a work tree, at any depth: whoever may write them decides what the user's programs run."""
+from muse.objects.names import RESERVED, folded, split_path
 
 _INVISIBLE = dict.fromkeys([*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF])
 """Characters that HFS+ drops from names before it looks them up."""
@@ -40,7 +37,7 @@ def check_writable_path(path: str) -> None:
     if path.isascii() and ".git" not in path.lower():
         return
     for name in split_path(path):
-        if folded(name.translate(_INVISIBLE)) in METADATA_NAMES:
+        if folded(name.translate(_INVISIBLE)) in RESERVED:
             raise InvalidData(
                 "bad-path",
                 f'"{path}" is never written: "{name}" belongs to a version-control program',

@@ -7,15 +7,15 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from muse.errors import Conflict, InvalidData
-from muse.history.directory import iter_entries
+from muse.history.directory import Load, iter_entries
 from muse.history.treediff import Change
 from muse.objects.ids import Kind
-from muse.objects.names import check_collisions
-from muse.objects.tree import CHUNKED_KINDS, DIRECTORY, SUBMODULE, SYMLINK, Entry
+from muse.objects.names import RESERVED, check_collisions
+from muse.objects.references import KIND_OF_ENTRY
+from muse.objects.tree import DIRECTORY, SUBMODULE, SYMLINK, Entry
 from muse.store.repository import Repository
 from muse.worktree.ondisk import OnDisk
-from muse.worktree.paths import METADATA_NAMES, check_writable_path, join, parent_of
-from muse.worktree.reading import Load
+from muse.worktree.paths import check_writable_path, join, parent_of
 from muse.worktree.statrow import Stats
 
 MAX_LINK_BYTES = 4095
@@ -173,7 +173,7 @@ class Planner:
         """A directory where a file has to be: it may go if every file in it goes anyway."""
         others = []
         for found in self._disk.iter_files(path):
-            if found.rpartition("/")[2] in METADATA_NAMES:
+            if found.rpartition("/")[2] in RESERVED:
                 self._conflicts.append(found)
                 return
             if found not in self._deletes:
@@ -196,7 +196,7 @@ class Planner:
             if entry.kind == SYMLINK:
                 links[entry.id] = self._load_link(write.path, entry)
             else:
-                wanted[Kind.CHUNKS if entry.kind in CHUNKED_KINDS else Kind.BLOB].add(entry.id)
+                wanted[KIND_OF_ENTRY[entry.kind]].add(entry.id)
         for kind, ids in wanted.items():
             for object_id in self._objects.find_missing(kind, ids):
                 self._load(kind, object_id)  # raises `missing-object`

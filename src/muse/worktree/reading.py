@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from muse.errors import Conflict, MuseError
+from muse.errors import Conflict
+from muse.history.directory import Load
 from muse.objects.chunks import decode_chunks
 from muse.objects.ids import Kind
 from muse.objects.tree import BLOB_KINDS, EXECUTABLE, FILE, SYMLINK, Entry
@@ -18,7 +19,6 @@ from muse.store.failure import os_failure
 from muse.worktree.statrow import Stats, is_settled, stats_of
 
 T = TypeVar("T")
-Load = Callable[[Kind, bytes], bytes]
 
 _PIECE_BYTES = 1 << 20
 _OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -54,7 +54,7 @@ def read_stable(path: str, shown: str, consume: Callable[[int, int], tuple[T, in
         except OSError as error:
             if error.errno in _CHANGED:
                 continue
-            raise unreadable(error, shown) from error
+            raise os_failure(error, shown) from error
         try:
             before = os.fstat(fd)
             if not stat.S_ISREG(before.st_mode):
@@ -64,7 +64,7 @@ def read_stable(path: str, shown: str, consume: Callable[[int, int], tuple[T, in
             if read_bytes == before.st_size and stats == stats_of(os.fstat(fd)):
                 return result, Read(stats, is_settled(stats, started_ns))
         except OSError as error:
-            raise unreadable(error, shown) from error
+            raise os_failure(error, shown) from error
         finally:
             os.close(fd)
     raise changed(shown)
@@ -79,7 +79,7 @@ def read_link(path: str, shown: str) -> tuple[bytes, Read]:
     except OSError as error:
         if error.errno in _CHANGED or error.errno == errno.EINVAL:
             raise changed(shown) from error
-        raise unreadable(error, shown) from error
+        raise os_failure(error, shown) from error
     stats = stats_of(found)
     if not stat.S_ISLNK(found.st_mode):
         raise changed(shown)
@@ -128,7 +128,3 @@ def changed(shown: str) -> Conflict:
         retry=True,
         details={"path": shown},
     )
-
-
-def unreadable(error: OSError, shown: str) -> MuseError:
-    return os_failure(error, shown)

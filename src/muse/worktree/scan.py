@@ -13,13 +13,13 @@ import stat
 from collections.abc import Iterable
 
 from muse.errors import InvalidData, MuseError
-from muse.objects.names import check_name
+from muse.objects.names import RESERVED, check_name
 from muse.objects.tree import DIRECTORY, SUBMODULE, Entry
 from muse.store.failure import os_failure
 from muse.store.progress import Progress
 from muse.store.repository import Repository
 from muse.worktree.ignore import GIT_FILE, MUSE_FILE, IgnoreRules
-from muse.worktree.paths import METADATA_NAMES, Selection, join
+from muse.worktree.paths import Selection, join
 from muse.worktree.reading import kind_of_mode, read_all, read_stable
 from muse.worktree.state import (
     BAD_NAME,
@@ -130,7 +130,7 @@ class _Scanner:
         base = EMPTY if fits else folder.entries(load)
         for name in rest:
             entry = row.find_entry(name) if fits and row is not None else base.get(name)
-            if name in METADATA_NAMES:
+            if name in RESERVED:
                 continue
             stats = found[name]
             mode = stats[0]

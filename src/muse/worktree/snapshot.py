@@ -13,6 +13,7 @@ from muse.history.lookup import find_path
 from muse.objects.chunks import CHUNKED_FROM_BYTES
 from muse.objects.ids import Kind
 from muse.objects.names import find_collisions
+from muse.objects.references import KIND_OF_ENTRY
 from muse.objects.tree import (
     BLOB_KINDS,
     CHUNKED_EXECUTABLE,
@@ -262,8 +263,7 @@ class _Snapshot:
         return result, source.size_bytes
 
     def _has(self, entry: Entry) -> bool:
-        kind = Kind.CHUNKS if entry.kind in CHUNKED_KINDS else Kind.BLOB
-        return self._objects.has(kind, entry.id)
+        return self._objects.has(KIND_OF_ENTRY[entry.kind], entry.id)
 
 
 def _depth(folder: Folder) -> int:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from muse.history.directory import iter_entries
+from muse.history.directory import Load, iter_entries
 from muse.objects.tree import Entry
 from muse.worktree.ignore import NO_RULES, IgnoreRules
-from muse.worktree.reading import Load
 from muse.worktree.statrow import StatRow, Stats, encode_row, pack_stats
 
 BAD_NAME = "bad-name"

@@ -9,9 +9,8 @@ from muse.history.lookup import iter_files
 from muse.history.treediff import Change, find_renames
 from muse.objects.names import find_collisions
 from muse.objects.tree import (
-    CHUNKED_EXECUTABLE,
     DIRECTORY,
-    EXECUTABLE,
+    EXECUTABLE_KINDS,
     FILE_KINDS,
     SUBMODULE,
     SYMLINK,
@@ -87,8 +86,9 @@ def same_class(kind: str, base: Entry) -> bool:
     return base.kind in FILE_KINDS if kind != SYMLINK else base.kind == SYMLINK
 
 
-def is_executable(kind: str) -> bool:
-    return kind in (EXECUTABLE, CHUNKED_EXECUTABLE)
+def differ_in_executable_bit(one: str, other: str) -> bool:
+    """Say whether only one of two kinds of entry is executable."""
+    return (one in EXECUTABLE_KINDS) != (other in EXECUTABLE_KINDS)
 
 
 class _Comparison:
@@ -147,7 +147,7 @@ class _Comparison:
             self._modified.append(Modified(join(folder.path, suspect.name), True, False, True))
 
     def _add_modified(self, folder: Folder, suspect: Suspect, base: Entry, content: bool) -> None:
-        executable = is_executable(suspect.kind) != is_executable(base.kind)
+        executable = differ_in_executable_bit(suspect.kind, base.kind)
         self._modified.append(Modified(join(folder.path, suspect.name), content, executable, False))
 
     def _add_deleted(self, path: str, entry: Entry) -> None:
@@ -167,7 +167,7 @@ class _Comparison:
             self._state.problems.append(Problem(path, UNREADABLE))
             return
         content = digest != digest_of(base, self._state.load)
-        if content or is_executable(suspect.kind) != is_executable(base.kind):
+        if content or differ_in_executable_bit(suspect.kind, base.kind):
             self._add_modified(folder, suspect, base, content)
         elif read.trusted:
             folder.verified[suspect.name] = (read.stats, base)

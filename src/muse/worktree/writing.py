@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from types import TracebackType
 
 from muse.errors import Conflict
-from muse.objects.tree import CHUNKED_EXECUTABLE, EXECUTABLE, Entry
+from muse.objects.tree import EXECUTABLE_KINDS, Entry
 from muse.store.repository import Repository
 from muse.worktree.making import copy_entry, create_file, unlink_quietly
 from muse.worktree.plan import would_overwrite
@@ -173,7 +173,7 @@ class Writer:
         self, path: str, entry: Entry, pieces: Iterable[bytes | memoryview], seen: Stats | None
     ) -> Stats | None:
         """Write a file, replacing the one seen; returns its stats if any later change will show in them."""
-        executable = entry.kind in (EXECUTABLE, CHUNKED_EXECUTABLE)
+        executable = entry.kind in EXECUTABLE_KINDS
         parent, _, name = path.rpartition("/")
         directory = self.open_directory(parent, make=True)
         if self.is_new(parent):

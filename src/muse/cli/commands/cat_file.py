@@ -36,7 +36,7 @@ def run(context: Context, options: Namespace) -> None:
     repository, output = context.repository, context.output
     kind, object_id, _ = find_object(context, options.object)
     if options.kind and not output.json:
-        output.write(kind.name.lower())
+        output.write(kind.word)
     elif options.size and not output.json:
         output.write(str(repository.objects.size(kind, object_id)))
     elif options.raw and not output.json:
@@ -53,7 +53,7 @@ def print_object(context: Context, kind: Kind, object_id: bytes, with_content: b
         _pretty(context, kind, object_id)
         return
     size_bytes = context.repository.objects.size(kind, object_id)
-    value: dict[str, Any] = {"id": format_id(object_id), "kind": kind.name.lower(), "size_bytes": size_bytes}
+    value: dict[str, Any] = {"id": format_id(object_id), "kind": kind.word, "size_bytes": size_bytes}
     if with_content:
         value["object"] = _object_json(context, kind, object_id)
     context.output.document(value)
@@ -102,7 +102,7 @@ def _pretty(context: Context, kind: Kind, object_id: bytes) -> None:
     elif kind is Kind.TAG:
         tag = decode_tag(load(kind, object_id))
         head, *rest = tag_lines(tag, output)
-        lines = [head, f"target:    {tag.target_kind.name.lower()} {tag.target.hex()}", *rest]
+        lines = [head, f"target:    {tag.target_kind.word} {tag.target.hex()}", *rest]
     elif kind is Kind.TREE:
         from muse.cli.commands.ls_tree import entry_line
         from muse.history.directory import iter_entries

@@ -81,6 +81,6 @@ def _problem_json(problem: Problem) -> dict[str, Any]:
         "code": problem.code,
         "where": problem.where,
         "message": problem.message,
-        "kind": problem.kind.name.lower() if problem.kind is not None else None,
+        "kind": problem.kind.word if problem.kind is not None else None,
         "id": format_id(problem.id) if problem.id is not None else None,
     }

@@ -30,8 +30,7 @@ def run(context: Context, options: Namespace) -> None:
     context.output.document(
         {
             "objects": [
-                {"text": text, "id": format_id(value.id), "kind": value.kind.name.lower()}
-                for text, value in found
+                {"text": text, "id": format_id(value.id), "kind": value.kind.word} for text, value in found
             ]
         }
     )

@@ -63,7 +63,7 @@ def _list(context: Context) -> None:
                     "name": name,
                     "ref": ref.name,
                     "id": format_id(ref.target),
-                    "kind": ref.kind.name.lower(),
+                    "kind": ref.kind.word,
                     "commit": format_id(commit_id) if commit_id is not None else None,
                     "tag": tag_json(ref.target, tag) if tag is not None else None,
                 }
@@ -73,7 +73,7 @@ def _list(context: Context) -> None:
         elif commit_id is not None:
             lines.append((name, short_id(commit_id), decode_commit(load(Kind.COMMIT, commit_id)).summary))
         else:
-            lines.append((name, short_id(ref.target), f"({ref.kind.name.lower()})"))
+            lines.append((name, short_id(ref.target), f"({ref.kind.word})"))
     output.document({"tags": rows})
     lines = [(clean(name), target, summary) for name, target, summary in lines]
     width = max((len(name) for name, _, _ in lines), default=0)
@@ -112,7 +112,7 @@ def _create(context: Context, options: Namespace) -> None:
         transaction.set_ref(f"tags/{name}", target, existing.target if existing else None, kind)
     output.say(f'tag "{name}" at {short_id(commit_id)}')
     output.document(
-        {"name": name, "id": format_id(target), "kind": kind.name.lower(), "commit": format_id(commit_id)}
+        {"name": name, "id": format_id(target), "kind": kind.word, "commit": format_id(commit_id)}
     )
 
 
