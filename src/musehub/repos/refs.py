@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from muse.objects.commit import Tag, decode_tag
 from muse.objects.ids import Kind
-from muse.wire.messages import Ref
 from muse.wire.refnames import HEADS, TAGS
+from muse.wire.refs import Ref
 from musehub.db.engine import Database
 from musehub.db.ref_pages import (
     RefAt,
@@ -35,7 +35,7 @@ class PeeledTag(NamedTuple):
 
 
 class RefSummary(NamedTuple):
-    """How many there are, and the first of them; names without their prefix."""
+    """How many there are, if not very many, and the first of them; names without their prefix."""
 
     counts: RefCounts
     branches: list[str]
@@ -68,7 +68,7 @@ class Refs:
             return await find_refs(conn, self._id, names)
 
     async def summarize(self, default_branch: str, limit: int) -> RefSummary:
-        """What the frame of every page shows; costs a count."""
+        """What the frame of every page shows; counts up to `musehub.db.ref_pages.COUNTED_MAX`."""
         async with self._database.read("summarize refs") as conn:
             counts = await count_refs(conn, self._id)
             branches = await list_names(conn, self._id, HEADS, limit) if counts.branches else []
@@ -117,10 +117,10 @@ class Refs:
         return await self._peel(rows)
 
     async def list_annotated(self, limit: int) -> list[PeeledTag]:
-        """The annotated tags by name."""
+        """The annotated tags by name; none if they are more than `limit`: each is an object to read."""
         async with self._database.read("list tags") as conn:
-            rows = await list_annotated_tags(conn, self._id, limit)
-        return await self._peel(rows)
+            rows = await list_annotated_tags(conn, self._id, limit + 1)
+        return await self._peel(sorted(rows)) if len(rows) <= limit else []
 
     async def list_at(self, ids: Sequence[bytes], limit: int) -> list[RefAt]:
         """See `musehub.db.ref_pages.list_refs_at`."""

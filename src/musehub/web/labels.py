@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from muse.objects.ids import Kind
 from muse.wire.refnames import HEADS, TAGS
+from musehub.db.ref_pages import COUNTED_MAX
 from musehub.repos.browse import Browser
 from musehub.web.views import Label, RepositoryView, rev_name, view_repository
 
@@ -92,8 +93,8 @@ async def load_labels(
         branch_counts[target], tag_counts[target] = there
         place = branches if name.startswith(HEADS) else tags
         place.setdefault(target, []).append(name.removeprefix(HEADS).removeprefix(TAGS))
-    annotated = await browser.refs.list_annotated(ANNOTATED_MAX + 1) if repository.refs.counts.tags else []
-    for tag in annotated if len(annotated) <= ANNOTATED_MAX else []:
+    annotated = await browser.refs.list_annotated(ANNOTATED_MAX) if repository.refs.counts.tags else []
+    for tag in annotated:
         if tag.kind is Kind.COMMIT:
             tag_counts[tag.target] += 1
             tags.setdefault(tag.target, []).append(tag.name)
@@ -112,7 +113,9 @@ async def load_labels(
             # To the first list of which some are missing here.
             kind = "branch" if branch_counts[target] > LABELS_MAX else "tag"
             address = addresses.branches if kind == "branch" else addresses.tags
-            more = Label(kind, f"and {left_out:,} more", f"{address}?at={target.hex()}")
+            is_counted = branch_counts[target] <= COUNTED_MAX and tag_counts[target] <= COUNTED_MAX
+            text = f"and {left_out:,} more" if is_counted else "and many more"
+            more = Label(kind, text, f"{address}?at={target.hex()}")
             here = [*here[:LABELS_MAX], more]
         labels[target] = here
     return labels

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from muse.objects.commit import Agent, Commit
 from muse.wire.refnames import HEADS, TAGS
 from musehub.db.history import CommitRow
+from musehub.db.ref_pages import COUNTED_MAX
 from musehub.db.repositories import RepositoryRow
 from musehub.repos.refs import NO_REFS, RefSummary
 from musehub.web.addresses import RepositoryAddresses
@@ -44,11 +45,15 @@ class RepositoryView(NamedTuple):
 
     @property
     def branch_count(self) -> str:
-        return f"{self.refs.counts.branches:,}"
+        return _counted(self.refs.counts.branches)
 
     @property
     def tag_count(self) -> str:
-        return f"{self.refs.counts.tags:,}"
+        return _counted(self.refs.counts.tags)
+
+
+def _counted(refs: int) -> str:
+    return f"{refs:,}" if refs <= COUNTED_MAX else f"{COUNTED_MAX:,}+"
 
 
 def view_repository(row: RepositoryRow, refs: RefSummary = NO_REFS) -> RepositoryView:

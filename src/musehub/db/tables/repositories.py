@@ -50,5 +50,10 @@ refs = sa.Table(
     sa.Column("target", Bytes, nullable=False),
     sa.Column("target_kind", sa.SmallInteger, nullable=False),
     sa.Column("updated_at", Instant, nullable=False),
+    # Where it stands in a list of all, the smallest first; see `musehub.db.refs.place_of`.
+    sa.Column("place", sa.BigInteger, nullable=False, server_default="0"),
+    # Pages of lists, and labels of commits: a page's worth of rows is read, however many there are.
+    sa.Index("ix_refs_repository_id_place", "repository_id", "place", "name"),
+    sa.Index("ix_refs_repository_id_target", "repository_id", "target_kind", "target", "name"),
     sqlite_with_rowid=False,
 )
