@@ -50,6 +50,7 @@ def run(args: argparse.Namespace) -> None:
                 "orphans": report.orphans._asdict(),
                 "deleted_keys": report.deleted_keys,
                 "expired": report.expired,
+                "remains": report.remains,
             }
         )
         return
@@ -63,6 +64,10 @@ def run(args: argparse.Namespace) -> None:
         print(
             f"{orphans.keys} packs of {format_size(orphans.size_bytes)} in the store that nothing names, "
             f"{orphans.uploads} unfinished uploads"
+        )
+    if report.remains:
+        print(
+            f"rows of {report.remains} deleted repositories {'are' if report.dry_run else 'were'} still there"
         )
     if not report.dry_run:
         print(f"deleted {report.deleted_keys} packs from the store")

@@ -14,7 +14,7 @@ from musehub.accounts.permissions import Action
 from musehub.db.engine import Database
 from musehub.db.instants import Clock
 from musehub.db.refs import find_refs
-from musehub.db.removal import remove_repository, remove_some_rows
+from musehub.db.removal import remove_repository, remove_rows
 from musehub.db.repositories import (
     CollaboratorRow,
     RepositoryRow,
@@ -87,10 +87,8 @@ class RepositoryAdministration:
             # A push that is about to end would add rows while these are removed.
             await load_state(conn, row.id, lock=True)
             await remove_repository(conn, row.id)
-        while True:
-            async with self._database.transaction("remove rows") as conn:
-                if not await remove_some_rows(conn, row.id):
-                    break
+        # Whatever is left when this process dies now, the next clean-up of the hub finds.
+        await remove_rows(self._database, row.id)
         keys: list[str] = []
         async with contextlib.aclosing(self._store.list(f"packs/{row.id}/")) as found:  # type: ignore[type-var]
             async for stored in found:

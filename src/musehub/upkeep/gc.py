@@ -19,6 +19,7 @@ from musehub.db.engine import Database
 from musehub.db.expiry import delete_expired
 from musehub.db.instants import Clock
 from musehub.db.packs import find_recorded_digests
+from musehub.db.removal import find_remains, remove_rows
 from musehub.db.state import load_state
 from musehub.db.sweep import list_repository_ids
 from musehub.repos.disposal import LEASE_S, delete_leased
@@ -48,6 +49,8 @@ class GcReport(NamedTuple):
     orphans: Orphans
     deleted_keys: int
     expired: dict[str, int]
+    remains: int
+    """Repositories whose deletion was cut off, and rows of which were still there."""
 
     @property
     def freed_bytes(self) -> int:
@@ -99,6 +102,7 @@ async def _collect(
             await asyncio.to_thread(collector.close)
         if report is not None:
             report(done[-1])
+    remains = 0 if only is not None else await _finish_deletions(database, dry_run=dry_run)
     # What was uploaded a moment ago is about to be confirmed, whatever the grace.
     upload_grace = max(grace, timedelta(seconds=2 * settings.presign_ttl_s))
     orphans = await _find_orphans(database, store, now - upload_grace, only, dry_run=dry_run)
@@ -114,7 +118,16 @@ async def _collect(
                     tokens_before=now - TOKENS_KEEP,
                     now=now,
                 )
-    return GcReport(dry_run, done, orphans, deleted, expired)
+    return GcReport(dry_run, done, orphans, deleted, expired, remains)
+
+
+async def _finish_deletions(database: Database, *, dry_run: bool) -> int:
+    """Remove rows of repositories that are gone; their packs are keys that no row names."""
+    async with database.read("find remains") as conn:
+        remains = await find_remains(conn)
+    for repository_id in remains if not dry_run else ():
+        await remove_rows(database, repository_id)
+    return len(remains)
 
 
 async def _find_orphans(
