@@ -22,7 +22,7 @@ from muse.objects.tree import EXECUTABLE, FILE, SUBMODULE, SYMLINK, Entry
 from muse.remote.push import PushOptions, push
 from muse.remote.selection import Wish
 from muse.store.repository import Repository
-from muse.wire.messages import Ref
+from muse.wire.refs import Ref
 
 README = """\
 # Difference engine

@@ -38,16 +38,9 @@ from muse.wire.frames import (
     decode_error,
     encode_json,
 )
-from muse.wire.messages import (
-    ConfirmRequest,
-    Create,
-    End,
-    PresignRequest,
-    PushHeader,
-    RefUpdate,
-    encode_missing,
-)
-from muse.wire.parsing import split_ids
+from muse.wire.push import Create, PushHeader, RefUpdate
+from muse.wire.stream import End
+from muse.wire.uploads import ConfirmRequest, PresignRequest, encode_missing, parse_missing_ids
 from musehub.accounts.service import open_accounts
 from musehub.app.compose import create_app
 from musehub.app.listen import RunningServer, open_socket, socket_url
@@ -226,7 +219,7 @@ class Remote:
     def missing(self, kind: Kind, ids: list[bytes]) -> list[bytes]:
         answer = self.user.request("POST", f"{self.path}/push/missing", encode_missing(kind, ids))
         assert answer.status == 200, answer.body
-        return split_ids(answer.body)
+        return parse_missing_ids(answer.body)
 
     def receipt(self, push_id: bytes) -> Answer:
         return self.user.request("GET", f"{self.path}/push/{push_id.hex()}")

@@ -13,8 +13,8 @@ from muse.remote.records import Outgoing, Piece
 from muse.remote.stopwatch import Stopwatch
 from muse.remote.stream import Load, check_push_id, iter_push_frames, send_frames
 from muse.store.progress import Progress, silent
-from muse.wire.messages import Create, Limits, PushHeader
-from muse.wire.parsing import parse_part_result
+from muse.wire.push import Create, PushHeader, parse_part_result
+from muse.wire.refs import Limits
 
 if TYPE_CHECKING:
     from muse.remote.client import HubClient

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from muse.errors import AccessDenied, InvalidData, LimitReached, MuseError, NotFound, RemoteFailure
 from muse.remote.retry import RETRY_AFTER
-from muse.wire.messages import PackAddress
-from muse.wire.parsing import parse_pack_addresses
+from muse.wire.fetch import PackAddress, parse_pack_addresses
 
 if TYPE_CHECKING:
     from muse.remote.client import HubClient

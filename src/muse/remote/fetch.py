@@ -16,9 +16,10 @@ from muse.remote.receive import Receiver, Stream, missing_objects
 from muse.remote.state import get_remote_url, load_tracking_refs, save_limits, tracking_prefix
 from muse.remote.stopwatch import Phase, Stopwatch
 from muse.store.progress import Progress, silent
+from muse.wire.fetch import MAX_WANTS, FetchRequest
 from muse.wire.frames import PACKS
-from muse.wire.messages import MAX_WANTS, FetchRequest, Limits, Ref
 from muse.wire.refnames import HEADS, TAGS
+from muse.wire.refs import Limits, Ref
 
 if TYPE_CHECKING:
     from muse.store.repository import Repository

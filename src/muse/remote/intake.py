@@ -13,8 +13,8 @@ from muse.remote.receive import Receiver, Stream
 from muse.remote.spool import SpooledStream
 from muse.remote.verifying import Verifier
 from muse.store.progress import Progress
+from muse.wire.fetch import PackAddress
 from muse.wire.frames import BLOBS
-from muse.wire.messages import PackAddress
 
 
 class Intake:

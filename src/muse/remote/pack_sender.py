@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 from muse.errors import RemoteFailure
 from muse.remote.client import JSON_TYPE
 from muse.remote.presigned import put_bytes
-from muse.wire.messages import (
+from muse.wire.push import Create
+from muse.wire.uploads import (
     ConfirmRequest,
-    Create,
     Multipart,
     PartRequest,
     PresignRequest,
     SignedRequest,
+    parse_confirm_result,
+    parse_presign_answer,
+    parse_signed_request,
 )
-from muse.wire.parsing import parse_confirm_result, parse_presign_answer, parse_signed_request
 
 if TYPE_CHECKING:
     from muse.remote.client import HubClient

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from muse.objects.ids import Key, Kind
 from muse.packs.pack import TARGET_BYTES, PackWriter
 from muse.remote.records import encode_anew, order_chains
-from muse.wire.messages import Limits
+from muse.wire.refs import Limits
 
 if TYPE_CHECKING:
     from muse.remote.plan import Plan

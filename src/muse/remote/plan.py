@@ -10,8 +10,8 @@ from muse.history.missing import NewObjects, Step
 from muse.objects.commit import decode_tag
 from muse.objects.ids import Kind
 from muse.objects.references import iter_references
-from muse.wire.messages import MAX_MISSING_IDS, Ref, encode_missing
-from muse.wire.parsing import split_ids
+from muse.wire.refs import Ref
+from muse.wire.uploads import MAX_MISSING_IDS, encode_missing, parse_missing_ids
 
 if TYPE_CHECKING:
     from muse.remote.client import HubClient
@@ -192,7 +192,7 @@ def _find_missing(hub: HubClient, path: str, kind: Kind, ids: list[bytes], had: 
     for start in range(0, len(ids), MAX_MISSING_IDS):
         part = ids[start : start + MAX_MISSING_IDS]
         body = hub.load_bytes(f"{path}/push/missing", encode_missing(kind, part), max_bytes=32 * len(part))
-        lacking = set(split_ids(body))
+        lacking = set(parse_missing_ids(body))
         missing += (object_id for object_id in part if object_id in lacking)
         had.update((kind, object_id) for object_id in part if object_id not in lacking)
     return missing

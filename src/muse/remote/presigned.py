@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from muse.errors import AccessDenied, InvalidData, LimitReached, MuseError, RemoteFailure
 from muse.remote.retry import RETRY_AFTER
-from muse.wire.messages import SignedRequest
+from muse.wire.uploads import SignedRequest
 
 if TYPE_CHECKING:
     from muse.remote.client import HubClient

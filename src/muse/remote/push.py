@@ -18,8 +18,8 @@ from muse.remote.stopwatch import Phase, Stopwatch
 from muse.remote.stream import NOTHING, Load, check_push_id, iter_push_frames, send_frames
 from muse.remote.updates import PushOptions, RemoteRefs
 from muse.store.progress import Progress, silent
-from muse.wire.messages import PUSH_ID_BYTES, PushHeader, PushResult, Ref, RefUpdate
-from muse.wire.parsing import parse_push_result
+from muse.wire.push import PUSH_ID_BYTES, PushHeader, PushResult, RefUpdate, parse_push_result
+from muse.wire.refs import Ref
 
 if TYPE_CHECKING:
     from muse.remote.plan import Plan

@@ -10,9 +10,9 @@ from muse.errors import CorruptStore, InvalidData, RemoteFailure
 from muse.objects.ids import KINDS, Kind, format_id, hash_bytes
 from muse.objects.references import group_references
 from muse.packs.record import Record, decode_object
+from muse.wire.fetch import FetchHeader, PackAddress, parse_fetch_header, parse_pack_addresses
 from muse.wire.frames import BLOBS, COMMITS, END, FRAME, HEADER, PACKS, PROGRESS, TREES, Frame
-from muse.wire.messages import FetchHeader, PackAddress
-from muse.wire.parsing import parse_end, parse_fetch_header, parse_pack_addresses, parse_progress
+from muse.wire.stream import parse_end, parse_progress
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from muse.errors import NotFound, UsageError
 from muse.objects.ids import Kind
-from muse.wire.messages import Ref
 from muse.wire.refnames import HEADS, TAGS, check_ref_name
+from muse.wire.refs import Ref
 
 if TYPE_CHECKING:
     from muse.store.repository import Repository

@@ -10,8 +10,8 @@ from pathlib import Path
 from muse.errors import InvalidData
 from muse.remote.receive import Stream
 from muse.store.progress import silent
+from muse.wire.fetch import PackAddress
 from muse.wire.frames import FRAME, PACKS, Frame
-from muse.wire.messages import PackAddress
 
 
 class SpooledStream:

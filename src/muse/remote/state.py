@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from muse.errors import InvalidData, NotFound
 from muse.remote.address import RepositoryUrl, parse_repository_url
-from muse.wire.messages import PUSH_ID_BYTES, Limits, Ref
-from muse.wire.parsing import parse_limits
+from muse.wire.push import PUSH_ID_BYTES
+from muse.wire.refs import Limits, Ref, parse_limits
 
 if TYPE_CHECKING:
     from muse.store.repository import Repository

@@ -19,8 +19,8 @@ from muse.wire.frames import (
     RecordBatch,
     encode_json,
 )
-from muse.wire.messages import End, PushHeader
-from muse.wire.parsing import parse_progress
+from muse.wire.push import PushHeader
+from muse.wire.stream import End, parse_progress
 
 if TYPE_CHECKING:
     from muse.remote.client import HubClient

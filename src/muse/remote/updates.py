@@ -16,9 +16,9 @@ from muse.remote.state import (
     save_limits,
     save_tracking_refs,
 )
-from muse.wire.messages import Create, PushResult, Ref, RefUpdate
-from muse.wire.parsing import parse_limits, parse_optional_refs, parse_refs_answer
+from muse.wire.push import Create, PushResult, RefUpdate
 from muse.wire.refnames import HEADS
+from muse.wire.refs import Ref, parse_limits, parse_optional_refs, parse_refs_answer
 
 if TYPE_CHECKING:
     from muse.store.repository import Repository

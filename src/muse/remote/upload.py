@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from muse.errors import MuseError, RemoteFailure
 from muse.remote.pack_sender import PackSender
-from muse.wire.messages import Create
+from muse.wire.push import Create
 
 if TYPE_CHECKING:
     from muse.remote.client import HubClient

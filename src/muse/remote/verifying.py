@@ -18,7 +18,7 @@ from pathlib import Path
 from muse.errors import MuseError
 from muse.objects.ids import Kind
 from muse.packs.pack import LoadBase, PackedObject, scan_pack, verify_objects
-from muse.wire.messages import PackAddress
+from muse.wire.fetch import PackAddress
 from muse.worktree.beside import can_fork
 
 PAYS_FROM_OBJECTS = 2_000

@@ -1,4 +1,7 @@
-"""Takes typed members out of received JSON."""
+"""Takes typed members out of received JSON.
+
+Whatever is wrong with one is `bad-frame`. Members that nobody asks for are ignored.
+"""
 
 from __future__ import annotations
 
@@ -88,6 +91,11 @@ class Fields:
         if type(value) not in (int, float) or not 0 < value < 1e9:
             raise self.wrong(name)
         return float(value)
+
+    def counts(self, name: str) -> dict[str, int]:
+        """A mapping of names to counts."""
+        inner = Fields(name, self.mapping(name))
+        return {key: inner.number(key) for key in self.mapping(name)}
 
     def mapping(self, name: str) -> dict[str, Any]:
         value = self._data.get(name)

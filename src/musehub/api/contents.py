@@ -14,8 +14,8 @@ from muse.errors import LimitReached, NotFound, UsageError
 from muse.objects.commit import Commit
 from muse.objects.ids import Kind, parse_id
 from muse.objects.tree import DIRECTORY, FILE_KINDS, SYMLINK, Entry
-from muse.wire.messages import Ref
 from muse.wire.refnames import HEADS
+from muse.wire.refs import Ref
 from musehub.api.given import GivenBrowser, QueryInteger, page_size, provide_browser
 from musehub.db.history import CommitRow
 from musehub.push.receipts import receipt_to_json

@@ -10,8 +10,10 @@ from muse.errors import CorruptStore, NotFound
 from muse.objects.commit import decode_tag
 from muse.objects.ids import ID_BYTES, Kind
 from muse.packs.record import Record, encode_object
+from muse.wire.fetch import FetchHeader, FetchRequest, PackAddress
 from muse.wire.frames import BLOBS, COMMITS, HEADER, PACKS, TREES, RecordBatch, encode_json
-from muse.wire.messages import FetchHeader, FetchRequest, PackAddress, Progress, Ref
+from muse.wire.refs import Ref
+from muse.wire.stream import Progress
 from musehub.accounts.actor import Actor
 from musehub.accounts.permissions import Action
 from musehub.db.engine import Database

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from muse.errors import Conflict
 from muse.objects.ids import Kind
-from muse.wire.messages import PushHeader, Ref, RefUpdate
+from muse.wire.push import PushHeader, RefUpdate
 from muse.wire.refnames import HEADS, TAGS
+from muse.wire.refs import Ref
 from musehub.accounts.actor import Actor
 from musehub.accounts.permissions import Action
 from musehub.accounts.rights import check_still_allowed

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from muse.errors import Conflict, InvalidData, MuseError, NotFound
-from muse.wire.messages import Create, Limits, PushHeader, Ref, RefUpdate, refs_to_json
+from muse.wire.push import Create, PushHeader, RefUpdate
+from muse.wire.refs import Limits, Ref, refs_to_json
 from musehub.accounts.actor import Actor
 from musehub.accounts.permissions import Action, decide, not_found
 from musehub.db.engine import Database

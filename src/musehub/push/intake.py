@@ -10,8 +10,8 @@ from muse.objects.commit import decode_tag
 from muse.objects.ids import Kind
 from muse.packs.record import Record
 from muse.wire.frames import BLOBS, COMMITS, END, TREES, Frame
-from muse.wire.messages import RefUpdate
-from muse.wire.parsing import parse_end
+from muse.wire.push import RefUpdate
+from muse.wire.stream import parse_end
 from musehub.push.absent import missing_objects
 from musehub.push.decode import MAX_TAG_CHAIN, Batch, bases_of, parse_batch, too_long_chain
 from musehub.push.record import Recorder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from muse.errors import InvalidData, NotFound
-from muse.wire.messages import ConfirmRequest, Multipart, PartRequest, PresignRequest, SignedRequest
+from muse.wire.uploads import ConfirmRequest, Multipart, PartRequest, PresignRequest, SignedRequest
 from musehub.accounts.actor import Actor
 from musehub.accounts.permissions import Action
 from musehub.push.service import PushService

@@ -12,8 +12,7 @@ from typing import Any
 
 from muse.errors import InternalError, InvalidData, MuseError
 from muse.wire.frames import HEADER, Frame
-from muse.wire.messages import PartResult, PushHeader
-from muse.wire.parsing import parse_push_header
+from muse.wire.push import PartResult, PushHeader, parse_push_header
 from musehub.accounts.actor import Actor
 from musehub.db.pushes import DONE, FAILED, RECEIVING, finish_push, lock_push
 from musehub.db.state import Totals

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from muse.errors import AccessDenied
 from muse.objects.commit import decode_tag
 from muse.objects.ids import Kind
-from muse.wire.messages import PushHeader
+from muse.wire.push import PushHeader
 from musehub.db.engine import Database
 from musehub.db.history import find_generations, find_signers
 from musehub.db.keys import list_writer_keys

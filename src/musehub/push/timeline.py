@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from muse.wire.messages import Progress
+from muse.wire.stream import Progress
 from musehub.db.transaction import Meter
 from musehub.storage.metering import StoreMeter
 

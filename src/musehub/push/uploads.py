@@ -6,7 +6,7 @@ import logging
 
 from muse.errors import InvalidData, LimitReached, MuseError, NotFound
 from muse.objects.ids import Kind
-from muse.wire.messages import ConfirmRequest, ConfirmResult, PresignAnswer, PresignRequest
+from muse.wire.uploads import ConfirmRequest, ConfirmResult, PresignAnswer, PresignRequest
 from musehub.accounts.actor import Actor
 from musehub.accounts.permissions import Action
 from musehub.db.instants import to_micros

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from muse.errors import InvalidData, LimitReached
 from muse.objects.ids import Kind
 from muse.packs.pack import PackedObject, scan_pack, verify_objects
-from muse.wire.messages import ConfirmRequest
+from muse.wire.uploads import ConfirmRequest
 from musehub.db.objects import MAX_CHAIN
 from musehub.db.packs import BlobRow, PackColumns, load_blob_chains
 from musehub.push.absent import missing_objects

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from muse.errors import NotFound
 from muse.objects.commit import Commit, decode_commit
 from muse.objects.ids import ID_BYTES, Kind
-from muse.wire.messages import Ref
 from muse.wire.refnames import HEADS, MAX_REF_NAME_BYTES, TAGS
+from muse.wire.refs import Ref
 from musehub.accounts.actor import Actor
 from musehub.accounts.permissions import Action
 from musehub.db.engine import Database

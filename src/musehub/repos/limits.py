@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from muse.wire.messages import Limits
+from muse.wire.refs import Limits
 from musehub.settings import Settings
 
 

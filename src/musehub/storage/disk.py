@@ -19,7 +19,7 @@ from pathlib import Path
 
 from muse.errors import CorruptStore, InvalidData
 from muse.objects.ids import hash_bytes
-from muse.wire.messages import SignedRequest
+from muse.wire.uploads import SignedRequest
 from musehub.storage.disk_arrivals import Arrivals
 from musehub.storage.disk_failures import not_found, translated
 from musehub.storage.disk_parts import PARTS, THE_UPLOAD, DiskParts, part_key

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple
 
-from muse.wire.messages import SignedRequest
+from muse.wire.uploads import SignedRequest
 from musehub.storage.port import Store, StoredObject, UnfinishedUpload
 
 

@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from muse.errors import InvalidData, NotFound
-from muse.wire.messages import SignedRequest
+from muse.wire.uploads import SignedRequest
 
 _KEY = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)*[A-Za-z0-9_-][A-Za-z0-9._-]*")
 

@@ -22,7 +22,7 @@ from obstore.store import S3Store as ObjectStore
 
 from muse.errors import CorruptStore, Environment, InvalidData, NotFound, RemoteFailure
 from muse.objects.ids import hash_bytes
-from muse.wire.messages import SignedRequest
+from muse.wire.uploads import SignedRequest
 from musehub.storage.port import StoredObject, UnfinishedUpload, check_key, wrong_hash
 from musehub.storage.s3_address import S3Address, sign_request
 from musehub.storage.s3_parts import PART_MIN_BYTES, S3Parts

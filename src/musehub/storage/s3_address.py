@@ -8,7 +8,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from muse.errors import UsageError
-from muse.wire.messages import SignedRequest
+from muse.wire.uploads import SignedRequest
 
 _DEFAULT_REGION = "us-east-1"
 _OPTIONS = frozenset({"endpoint", "public_endpoint", "region", "virtual_hosted_style"})

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 from muse.errors import AccessDenied
-from muse.wire.messages import SignedRequest
+from muse.wire.uploads import SignedRequest
 
 STORE_PATH = "/store/"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from muse.errors import MuseError
 from muse.wire.frames import END, MEDIA_TYPE, PROGRESS, RESULT, encode_error, encode_json
-from muse.wire.messages import End, Progress
+from muse.wire.stream import End, Progress
 from musehub.push.stream import ClientGone
 from musehub.telemetry.incidents import report_defect
 from musehub.wire_http.exchange import Exchange

@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 from muse.errors import InvalidData, LimitReached
 from muse.objects.ids import ID_BYTES, Kind
 from muse.wire.frames import decode_json
-from muse.wire.messages import MAX_MISSING_IDS
-from muse.wire.parsing import parse_missing
+from muse.wire.uploads import MAX_MISSING_IDS, parse_missing
 from musehub.accounts.actor import Actor
 from musehub.push.stream import LONG_JSON_BYTES, MAX_JSON_VALUES, ClientGone
 from musehub.settings import Settings

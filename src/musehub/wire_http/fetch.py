@@ -9,8 +9,8 @@ from litestar.types import Receive, Scope, Send
 
 from muse.errors import MuseError
 from muse.objects.ids import ID_BYTES
+from muse.wire.fetch import parse_fetch_request
 from muse.wire.fields import Fields
-from muse.wire.parsing import parse_fetch_request
 from musehub.accounts.request import load_request_actor
 from musehub.accounts.service import Accounts
 from musehub.fetch.service import FetchAnswer, FetchEvent, FetchService

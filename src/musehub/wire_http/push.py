@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from litestar.types import Receive, Scope, Send
 
 from muse.errors import NotFound
-from muse.wire.messages import PUSH_ID_BYTES
-from muse.wire.parsing import parse_confirm_request, parse_part_request, parse_presign_request
+from muse.wire.push import PUSH_ID_BYTES
+from muse.wire.uploads import parse_confirm_request, parse_part_request, parse_presign_request
 from musehub.accounts.actor import Actor
 from musehub.accounts.request import load_request_actor
 from musehub.accounts.service import Accounts

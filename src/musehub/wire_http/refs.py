@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litestar.types import Receive, Scope, Send
 
-from muse.wire.messages import RefsAnswer
+from muse.wire.refs import RefsAnswer
 from musehub.accounts.permissions import Action, decide
 from musehub.accounts.request import load_request_actor
 from musehub.accounts.service import Accounts

@@ -15,7 +15,7 @@ from tests.scripted_server import Peer, serve_script
 
 from muse.cli import exits
 from muse.cli.commands.push import timeline_rows
-from muse.wire.messages import Limits
+from muse.wire.refs import Limits
 
 from .conftest import Muse, modules_of, rooms_of
 from .test_main import PROGRAM

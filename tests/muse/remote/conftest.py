@@ -19,8 +19,10 @@ from muse.packs.record import Record
 from muse.remote.client import HubClient
 from muse.remote.retry import Retry
 from muse.store.repository import Repository
+from muse.wire.fetch import FetchHeader, PackAddress
 from muse.wire.frames import BLOBS, COMMITS, END, HEADER, MEDIA_TYPE, PACKS, TREES, RecordBatch, encode_json
-from muse.wire.messages import FetchHeader, Limits, PackAddress, Ref, SignedRequest
+from muse.wire.refs import Limits, Ref
+from muse.wire.uploads import SignedRequest
 
 
 class FakeHub:

@@ -17,7 +17,7 @@ from muse.packs.record import Encoding, Record, encode_object
 from muse.remote.client import HubClient
 from muse.remote.fetch import fetch
 from muse.store.repository import Repository
-from muse.wire.messages import Ref
+from muse.wire.refs import Ref
 
 Serve = Callable[[FakeHub], HubClient]
 

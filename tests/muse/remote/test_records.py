@@ -18,7 +18,7 @@ from muse.remote.packing import INDEX_RESERVE_BYTES, iter_packs
 from muse.remote.plan import Plan, plan_push
 from muse.remote.records import Outgoing
 from muse.store.repository import Repository
-from muse.wire.messages import Limits
+from muse.wire.refs import Limits
 
 
 @pytest.fixture

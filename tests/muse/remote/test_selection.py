@@ -10,7 +10,7 @@ from muse.errors import MuseError
 from muse.objects.ids import Kind
 from muse.remote.selection import Wish, select_refs
 from muse.store.repository import Repository
-from muse.wire.messages import Ref
+from muse.wire.refs import Ref
 
 
 @pytest.fixture

@@ -30,7 +30,8 @@ def _ask(folder: Path, *, hurt: str = "") -> list[str]:
     from pathlib import Path
     os.sched_getaffinity = lambda _pid: {{0, 1}}
     from muse.remote import verifying
-    from muse.wire.messages import PackAddress, SignedRequest
+    from muse.wire.fetch import PackAddress
+    from muse.wire.uploads import SignedRequest
     first = os.getpid()
     def hear(event, arguments):
         {hurt or "pass"}

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from muse.errors import InvalidData
-from muse.wire.messages import SignedRequest
-from muse.wire.parsing import parse_presign_answer
+from muse.wire.uploads import SignedRequest, parse_presign_answer
 
 URL = "http://store.example:8333/packs/1/ab?X-Amz-Signature=0a"
 

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from tests.musehub.hub import Answer, History, HubUser, RunningHub
 
 from muse.objects.ids import Kind, hash_bytes
-from muse.wire.messages import Create, Ref, RefUpdate
+from muse.wire.push import Create, RefUpdate
+from muse.wire.refs import Ref
 from musehub.db.instants import utc_now
 from musehub.db.refs import replace_refs
 from musehub.db.state import load_state

@@ -18,9 +18,10 @@ from muse.objects.references import iter_references
 from muse.objects.tree import CHUNKED_FILE, Entry
 from muse.packs.pack import verify_pack
 from muse.packs.record import decode_object
+from muse.wire.fetch import parse_fetch_header, parse_pack_addresses
 from muse.wire.frames import BLOBS, COMMITS, END, ERROR, HEADER, PACKS, TREES, decode_error, encode_frame
-from muse.wire.messages import Create, RefUpdate
-from muse.wire.parsing import parse_end, parse_fetch_header, parse_pack_addresses
+from muse.wire.push import Create, RefUpdate
+from muse.wire.stream import parse_end
 from musehub.db.tables import blobs, packs, records
 
 Objects = dict[tuple[Kind, bytes], bytes]

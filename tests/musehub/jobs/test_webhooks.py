@@ -16,7 +16,7 @@ from tests.musehub.hub import History, HubUser, RunningHub
 from tests.musehub.jobs.conftest import Jobs
 
 from muse.errors import UsageError
-from muse.wire.messages import RefUpdate
+from muse.wire.push import RefUpdate
 from musehub.jobs.kinds.deliver import sign
 from musehub.jobs.sending import KEPT_CHARACTERS, may_reach, parse_networks, parse_target
 

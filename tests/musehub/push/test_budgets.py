@@ -11,7 +11,7 @@ from tests.musehub.stores import WatchedStore
 
 from muse.objects.commit import decode_commit, encode_commit
 from muse.objects.ids import Kind
-from muse.wire.messages import RefUpdate
+from muse.wire.push import RefUpdate
 from musehub.db.transaction import TransactionRecord
 from musehub.storage.signing import UrlSigner
 

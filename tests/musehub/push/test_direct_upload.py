@@ -32,7 +32,7 @@ from muse.remote.push import Pushed, push
 from muse.remote.retry import Retry
 from muse.remote.selection import select_refs
 from muse.store.repository import Repository
-from muse.wire.messages import MAX_MISSING_IDS
+from muse.wire.uploads import MAX_MISSING_IDS
 from musehub.db.transaction import TransactionRecord
 from musehub.settings import Settings
 from musehub.storage.opening import open_store
@@ -344,7 +344,7 @@ def test_no_connection_is_out_while_a_client_is_silent(hub: RunningHub) -> None:
     def body() -> Iterator[bytes]:
         from tests.musehub.hub import History, header_of, push_body
 
-        from muse.wire.messages import RefUpdate
+        from muse.wire.push import RefUpdate
 
         history = History()
         tip = history.commit_files({f"f{n}": os.urandom(1000) for n in range(50)})

@@ -18,7 +18,7 @@ from muse.errors import MuseError
 from muse.objects.ids import Kind
 from muse.packs.record import encode_record
 from muse.wire.frames import HEADER, PROGRESS, encode_frame, encode_json
-from muse.wire.messages import RefUpdate
+from muse.wire.push import RefUpdate
 from musehub.db.transaction import TransactionRecord
 from musehub.storage.signing import UrlSigner
 

@@ -10,7 +10,7 @@ from tests.musehub.hub import PRIVATE, History, RunningHub, header_of, pack_of, 
 from muse.errors import MuseError
 from muse.objects.ids import Kind
 from muse.objects.tree import Entry, encode_entries
-from muse.wire.messages import PushHeader, RefUpdate
+from muse.wire.push import PushHeader, RefUpdate
 from musehub.db.transaction import TransactionRecord
 from musehub.push.memory import MAX_IDLE_S, MAX_MEMORIES, Memories
 

@@ -8,7 +8,7 @@ import pytest
 from tests.musehub.hub import History, RunningHub
 
 from muse.objects.ids import Kind
-from muse.wire.messages import MAX_MISSING_IDS
+from muse.wire.uploads import MAX_MISSING_IDS
 from musehub.db.transaction import TransactionRecord
 
 

@@ -24,8 +24,7 @@ from muse.errors import MuseError
 from muse.objects.ids import Kind
 from muse.packs.record import Record
 from muse.wire.frames import HEADER, encode_json
-from muse.wire.messages import PartResult, PushHeader, PushResult, RefUpdate
-from muse.wire.parsing import parse_part_result
+from muse.wire.push import PartResult, PushHeader, PushResult, RefUpdate, parse_part_result
 from musehub.settings import Settings
 
 Taken = list[tuple[Kind, bytes, Record]]

@@ -20,7 +20,7 @@ from muse.objects.tree import HEADER as TREE_HEADER
 from muse.objects.tree import TYPE_LINE, Entry, Page, encode_entries, encode_pages
 from muse.packs.record import Encoding, Record, encode_object, encode_record
 from muse.wire.frames import BLOBS, COMMITS, END, FRAME, HEADER, TREES, encode_frame, encode_json
-from muse.wire.messages import RefUpdate
+from muse.wire.push import RefUpdate
 from musehub.db.migrate import upgrade
 from musehub.db.opening import open_database
 from musehub.settings import load_settings

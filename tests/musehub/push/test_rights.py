@@ -11,7 +11,7 @@ import pytest
 from tests.musehub.hub import History, HubUser, Remote, RunningHub, header_of, push_body
 
 from muse.errors import MuseError
-from muse.wire.messages import RefUpdate
+from muse.wire.push import RefUpdate
 from musehub.db.transaction import TransactionRecord
 
 FILES = {"a": b"1", "d/b": os.urandom(5000)}

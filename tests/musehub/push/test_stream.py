@@ -10,7 +10,7 @@ from tests.musehub.hub import History, RunningHub, finish_body, header_of, push_
 from muse.errors import MuseError
 from muse.objects.ids import Kind
 from muse.wire.frames import HEADER, encode_json
-from muse.wire.messages import RefUpdate
+from muse.wire.push import RefUpdate
 
 
 def test_a_first_push_creates_a_private_repository_and_its_branch(hub: RunningHub) -> None:

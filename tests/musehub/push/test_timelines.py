@@ -9,7 +9,7 @@ import pytest
 from tests.musehub.hub import History, Remote, RunningHub, header_of, pack_of, push_body
 
 from muse.objects.ids import Kind
-from muse.wire.messages import RefUpdate
+from muse.wire.push import RefUpdate
 
 
 def check(timeline: dict[str, Any], *expected: str) -> None:

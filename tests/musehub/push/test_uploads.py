@@ -18,7 +18,8 @@ from muse.errors import MuseError
 from muse.objects.ids import Kind, hash_bytes
 from muse.packs.record import Record, encode_object
 from muse.wire.frames import BLOBS
-from muse.wire.messages import ConfirmRequest, RefUpdate
+from muse.wire.push import RefUpdate
+from muse.wire.uploads import ConfirmRequest
 from musehub.storage.signing import UrlSigner
 
 

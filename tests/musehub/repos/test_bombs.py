@@ -11,7 +11,7 @@ from muse.errors import LimitReached
 from muse.objects.ids import Kind
 from muse.objects.tree import DIRECTORY, FILE, Entry, encode_entries
 from muse.wire.frames import BLOBS, COMMITS, TREES
-from muse.wire.messages import RefUpdate
+from muse.wire.push import RefUpdate
 from musehub.repos.differences import diff_trees
 from musehub.repos.directories import MAX_DEPTH, find_entry, iter_files
 

@@ -13,7 +13,7 @@ from muse.history.treediff import diff_trees as diff_in_memory
 from muse.history.walk import iter_commits
 from muse.objects.commit import decode_commit
 from muse.objects.ids import Kind
-from muse.wire.messages import RefUpdate
+from muse.wire.push import RefUpdate
 from musehub.accounts.actor import Actor
 from musehub.repos.browse import Browser, list_visible, open_browser
 from musehub.repos.differences import diff_trees

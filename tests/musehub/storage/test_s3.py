@@ -11,7 +11,7 @@ from tests.musehub.seaweedfs import SeaweedFS
 
 from muse.errors import MuseError
 from muse.objects.ids import hash_bytes
-from muse.wire.messages import SignedRequest
+from muse.wire.uploads import SignedRequest
 from musehub.storage.s3 import S3Store
 from musehub.storage.s3_address import parse_s3_address
 

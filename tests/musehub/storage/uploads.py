@@ -8,7 +8,7 @@ import http.client
 from urllib.parse import parse_qsl, urlsplit
 
 from muse.errors import MuseError
-from muse.wire.messages import SignedRequest
+from muse.wire.uploads import SignedRequest
 from musehub.storage.disk import DiskStore
 from musehub.storage.metering import MeteredStore
 from musehub.storage.port import Store

@@ -15,7 +15,7 @@ from tests.musehub.jobs.conftest import Jobs
 from tests.musehub.stores import WatchedStore
 
 from muse.wire.frames import decode_error
-from muse.wire.messages import RefUpdate
+from muse.wire.push import RefUpdate
 from musehub.storage.signing import UrlSigner
 from musehub.telemetry.logs import JsonFormatter, TextFormatter, log_job, redact
 

@@ -8,7 +8,7 @@ from tests.musehub.hub import History
 from tests.musehub.repos.test_bombs import LEVELS, nest
 from tests.musehub.upkeep.conftest import Upkeep
 
-from muse.wire.messages import RefUpdate
+from muse.wire.push import RefUpdate
 from musehub.db.instants import utc_now
 from musehub.db.transaction import metered
 from musehub.upkeep.fsck import check_hub

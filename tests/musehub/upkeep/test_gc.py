@@ -19,7 +19,7 @@ from muse.remote.address import RepositoryUrl, parse_hub_url
 from muse.remote.clone import clone
 from muse.remote.push import push
 from muse.remote.selection import select_refs
-from muse.wire.messages import Create, PushHeader, RefUpdate
+from muse.wire.push import Create, PushHeader, RefUpdate
 from musehub.db.instants import utc_now
 from musehub.db.leases import take_lease
 from musehub.storage.disk import DiskStore

@@ -15,7 +15,7 @@ from tests.musehub.upkeep.conftest import Upkeep
 from muse.errors import MuseError
 from muse.objects.ids import Kind, hash_bytes
 from muse.packs.record import encode_object
-from muse.wire.messages import RefUpdate
+from muse.wire.push import RefUpdate
 from musehub.upkeep.room import load_room, set_room
 
 

@@ -14,7 +14,7 @@ from muse.errors import MuseError
 from muse.objects.commit import Commit, Person, Signature, Tag, decode_commit, encode_commit, encode_tag
 from muse.objects.ids import Kind
 from muse.objects.signature import sign
-from muse.wire.messages import RefUpdate
+from muse.wire.push import RefUpdate
 from musehub.upkeep.room import set_signature_policy
 
 ADA = Person("Ada", "ada@example.org", 1_700_000_000, 60)

@@ -14,7 +14,8 @@ from tests.musehub.hub import History, HubUser, Remote, RunningHub, header_of
 from muse.errors import MuseError
 from muse.objects.ids import Kind
 from muse.wire.frames import BLOBS, FRAME, HEADER, FrameParser, decode_error, encode_frame, encode_json
-from muse.wire.messages import MAX_MISSING_IDS, RefUpdate, encode_missing
+from muse.wire.push import RefUpdate
+from muse.wire.uploads import MAX_MISSING_IDS, encode_missing
 
 MIB = 1 << 20
 NESTED = b'{"a":[' + b"[]," * 250_000 + b"[]]}"

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 from tests.musehub.hub import History, HubUser, RunningHub
 
+from muse.wire.fetch import parse_pack_addresses
 from muse.wire.frames import PACKS
-from muse.wire.parsing import parse_pack_addresses
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from muse.cli.arguments import Parser
     from muse.cli.context import Context
     from muse.remote.fetch import Fetched, RefChange
-    from muse.wire.messages import Ref
+    from muse.wire.refs import Ref
 
 EXAMPLE = """muse fetch
 muse fetch origin main

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from muse.remote.push import Pushed
     from muse.remote.selection import Wish
     from muse.store.repository import Repository
-    from muse.wire.messages import RefUpdate
+    from muse.wire.push import RefUpdate
 
 EXAMPLE = """muse push
 muse push origin main v1.0
@@ -122,7 +122,7 @@ def run(context: Context, options: Namespace) -> None:
 def _show_receipt(context: Context, remote: str, push_id: str) -> None:
     """Answer "did my push land?", also from another machine than the one that pushed."""
     from muse.remote.state import find_open_push, get_remote_url
-    from muse.wire.messages import PUSH_ID_BYTES
+    from muse.wire.push import PUSH_ID_BYTES
 
     if not push_id:
         found = find_open_push(context.repository, remote)
