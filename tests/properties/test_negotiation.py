@@ -9,8 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.memory_objects import Memory
 
+from muse.history.collector import Loaded
 from muse.history.edit import edit_tree
-from muse.history.missing import Loaded, find_new_objects
+from muse.history.missing import NewObjects, find_new_objects
 from muse.objects.ids import Kind
 from muse.objects.references import iter_references
 from muse.objects.tree import Entry, encode_entries, read_changed_ids
@@ -44,6 +45,34 @@ def random_history(seed: int, commits: int, unique: bool) -> tuple[Memory, list[
             changes[path] = None if rng.random() < 0.2 else memory.file("x", content)
         made.append(memory.commit(edit_tree(memory.load, root, changes, memory.put).id, *parents))
     return memory, made
+
+
+@given(st.integers(0, 2**32), st.integers(1, 12), st.integers(1, 600), st.data())
+def test_plans_one_after_the_other_are_complete(
+    seed: int, size: int, max_objects: int, data: st.DataObject
+) -> None:
+    memory, commits = random_history(seed, size, True)
+    wants = data.draw(st.sets(st.sampled_from(commits), min_size=1))
+    haves = data.draw(st.sets(st.sampled_from(commits)))
+    there = reachable(memory, haves)
+    lacking = reachable(memory, wants) - there
+    while True:
+        new = NewObjects(memory.load, memory.graph, wants, haves, max_objects=max_objects)
+        sizes = [0]
+        while new.find_more():
+            sizes.append(len(new.metadata) + len(new.blobs))
+        assert sizes[-2:-1] < [max_objects]  # it is enough with the last one, and not before
+        for key in (
+            *((Kind.BLOB, blob) for blob in new.blobs),
+            *new.metadata,
+            *((Kind.COMMIT, commit) for commit in new.commits),
+        ):
+            assert there.issuperset(iter_references(key[0], memory.objects[key]))
+            there.add(key)
+        if not new.cut_at:
+            break
+        haves = haves | set(new.cut_at)
+    assert lacking <= there
 
 
 @given(st.integers(0, 2**32), st.integers(1, 7), st.booleans(), st.data())

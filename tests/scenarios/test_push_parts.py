@@ -91,6 +91,43 @@ def test_trees_and_commits_go_while_packs_are_uploaded(
     check_clone(work, hub_process, tmp_path / "clone")
 
 
+def test_what_is_too_much_for_one_plan_goes_in_several(
+    work: Repository,
+    hub_process: HubProcess,
+    proxy: FaultyProxy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("muse.remote.plan.MAX_PLANNED", 2 * COMMITS)  # four objects a commit, besides it
+    pushed = push_through(work, hub_process, proxy)
+    assert pushed.objects == METADATA + COMMITS
+    counts = pushed.receipt.counts
+    assert (counts["commits"], counts["trees"], counts["blobs"]) == (COMMITS, 3 * COMMITS, COMMITS)
+    check_clone(work, hub_process, tmp_path / "clone")
+
+
+def test_after_a_push_that_died_between_two_plans_only_the_rest_is_sent(
+    work: Repository,
+    hub_process: HubProcess,
+    proxy: FaultyProxy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("muse.remote.plan.MAX_PLANNED", 2 * COMMITS)
+    # The second plan begins with a question.
+    proxy.faults = [Fault("/push/missing", moment=BEFORE, after_bytes=n, effect=CLOSE) for n in range(3)]
+    with pytest.raises(MuseError) as caught:
+        push_through(work, hub_process, proxy, attempts=1)
+    assert caught.value.retry
+    assert proxy.kinds.count("push/missing") > 0
+    proxy.reset()
+    proxy.faults = []
+    pushed = push_through(work, hub_process, proxy)
+    assert pushed.resumed
+    assert pushed.objects < METADATA + COMMITS - 2 * COMMITS
+    check_clone(work, hub_process, tmp_path / "clone")
+
+
 def test_what_a_broken_part_held_goes_with_the_rest(
     work: Repository, hub_process: HubProcess, proxy: FaultyProxy, tmp_path: Path
 ) -> None:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from muse.history.directory import Load, Nodes
+from muse.history.collector import Collector, LoadMany
+from muse.history.directory import Load
 from muse.history.walk import Graph, Node, iter_commits
-from muse.objects.chunks import decode_chunks
 from muse.objects.ids import Kind
-from muse.objects.references import target_kind
-from muse.objects.tree import BLOB_KINDS, CHUNKED_KINDS, DIRECTORY, PAGE, Entry, read_changed_ids, read_ids
-
-Loaded = tuple[bytes, bytes, bytes | None, bytes | None]
-LoadMany = Callable[[Kind, Collection[bytes]], Iterable[Loaded]]
-"""Returns (id, bytes) of many objects in any order, each with (id, bytes) of an object that it resembles or
-with None; raises when one is not there."""
 
 STEP_OBJECTS = 1000
 """Trees and commits between two steps, so that what is sent in steps stays few requests."""
@@ -23,10 +17,6 @@ MAX_WINDOW = 32
 """Commits whose trees are read together, level by level: a few queries instead of one for each tree."""
 WINDOW_OBJECTS = 8192
 """A window that listed more is followed by a smaller one: what it lists is held, at about 100 bytes each."""
-
-_BLOBS = "".join(sorted(BLOB_KINDS)).encode()
-_LISTS = "".join(sorted(CHUNKED_KINDS)).encode()
-_TREES = (DIRECTORY + PAGE).encode()
 
 
 class Step(NamedTuple):
@@ -43,7 +33,9 @@ class NewObjects:
 
     `metadata` are trees and chunk lists, children first; `commits` parents first. Blobs may come in any order
     before them. `steps` are places where a sender may pause, the end not among them. `commits` are found at
-    once; the other lists grow with each `find_more`, at their ends, until it returns False.
+    once; the other lists grow with each `find_more`, at their ends, until it returns False. With
+    `max_objects` that may be before the last commit: `commits` then ends with the last one visited, and
+    whoever has those of `cut_at`, which no other one follows, lacks the rest.
 
     Compares each commit with its parents, so the cost is what changed. An object that the `haves` hold
     somewhere else than beside the change (a copy, a reverted edit) is listed again: harmless, and a set query
@@ -58,24 +50,28 @@ class NewObjects:
         haves: Iterable[bytes] = (),
         load_many: LoadMany | None = None,
         step_objects: int = STEP_OBJECTS,
+        max_objects: int = sys.maxsize,
     ) -> None:
         haves = list(haves)
         nodes = list(iter_commits(graph, wants, haves))
         nodes.reverse()
-        search = _Search(
+        collector = Collector(
             load, load_many or (lambda kind, ids: ((one, load(kind, one), None, None) for one in ids))
         )
         self.commits = [node.id for node in nodes]
-        self.metadata = search.metadata
-        self.blobs = search.blobs
+        self.metadata = collector.metadata
+        self.blobs = collector.blobs
         self.steps: list[Step] = []
+        self.cut_at: list[bytes] = []
+        self._nodes = nodes
         self._step_objects = step_objects
-        self._search = search
-        self._visits = _visit_changes(search, graph, nodes) if haves else _visit_all(search, nodes)
+        self._max_objects = max_objects
+        self._collector = collector
+        self._visits = _visit_changes(collector, graph, nodes) if haves else _visit_all(collector, nodes)
 
     def find_more(self) -> bool:
-        """Visit some more commits; False if there were none."""
-        done = next(self._visits, None)
+        """Visit some more commits; False if there were none, or enough is found."""
+        done = None if self.cut_at else next(self._visits, None)
         if done is None:
             return False
         at = Step(done, len(self.metadata), len(self.blobs))
@@ -83,13 +79,20 @@ class NewObjects:
         large = at.commits + at.metadata >= last.commits + last.metadata + self._step_objects
         if large and done < len(self.commits):
             self.steps.append(at)
+        if at.metadata + at.blobs >= self._max_objects and done < len(self.commits):
+            self._cut(done)
         return True
+
+    def _cut(self, count: int) -> None:
+        followed = {parent for node in self._nodes[:count] for parent in node.parents}
+        del self.commits[count:]
+        self.cut_at = [commit for commit in self.commits if commit not in followed]
 
     def find_had(self) -> set[tuple[Kind, bytes]]:
         """Return objects of the `haves` that stood where a new one stands now: the other side may be sent
         differences from these.
         """
-        return self._search.find_had()
+        return self._collector.find_had()
 
 
 def find_new_objects(
@@ -107,14 +110,14 @@ def find_new_objects(
     return new
 
 
-def _visit_changes(search: _Search, graph: Graph, nodes: Sequence[Node]) -> Iterator[int]:
+def _visit_changes(collector: Collector, graph: Graph, nodes: Sequence[Node]) -> Iterator[int]:
     """Compare commits with their parents, one by one; yields how many were visited."""
     for number, node in enumerate(nodes, 1):
-        search.visit_directory(node.tree, [graph(one).tree for one in node.parents])
+        collector.visit_directory(node.tree, [graph(one).tree for one in node.parents])
         yield number
 
 
-def _visit_all(search: _Search, nodes: Sequence[Node]) -> Iterator[int]:
+def _visit_all(collector: Collector, nodes: Sequence[Node]) -> Iterator[int]:
     """Visit all trees, those of many commits at a time; yields how many commits were visited.
 
     The first commit brings most, so the first window is of one.
@@ -122,185 +125,12 @@ def _visit_all(search: _Search, nodes: Sequence[Node]) -> Iterator[int]:
     width = 1
     start = 0
     while start < len(nodes):
-        before = len(search.metadata) + len(search.blobs)
+        before = len(collector.metadata) + len(collector.blobs)
         window = nodes[start : start + width]
-        search.read_ahead([node.tree for node in window])
+        collector.read_ahead([node.tree for node in window])
         for node in window:
-            search.visit_directory(node.tree, [])
+            collector.visit_directory(node.tree, [])
         start += len(window)
         yield start
-        few = len(search.metadata) + len(search.blobs) - before < WINDOW_OBJECTS
+        few = len(collector.metadata) + len(collector.blobs) - before < WINDOW_OBJECTS
         width = min(MAX_WINDOW, 2 * width) if few else max(1, width // 2)
-
-
-class _Search:
-    """Collects what is new; one set of seen ids per kind, since most look-ups answer "seen"."""
-
-    def __init__(self, load: Load, load_many: LoadMany) -> None:
-        self._load = load
-        self._load_many = load_many
-        self._ahead: dict[bytes, Sequence[bytes]] = {}
-        self._trees: set[bytes] = set()
-        self._lists: set[bytes] = set()
-        self._blobs: set[bytes] = set()
-        self.metadata: list[tuple[Kind, bytes]] = []
-        self.blobs: list[bytes] = []
-        self._beside: set[tuple[Kind, bytes]] = set()
-
-    def find_had(self) -> set[tuple[Kind, bytes]]:
-        """Return what stood beside something new and is not new itself, so the `haves` hold it."""
-        new = {Kind.TREE: self._trees, Kind.CHUNKS: self._lists, Kind.BLOB: self._blobs}
-        return {(kind, object_id) for kind, object_id in self._beside if object_id not in new[kind]}
-
-    def visit_directory(self, tree_id: bytes, old_ids: list[bytes]) -> None:
-        if tree_id in old_ids or tree_id in self._trees:
-            return
-        if not old_ids:
-            self._visit_new(tree_id)
-            return
-        nodes = Nodes(self._load, tree_id)
-        olds = [Nodes(self._load, old) for old in old_ids]
-        known = {page.id for old in olds for level in (old.leaves, *old.levels) for page in level}
-        before = _entries_gone(nodes, olds)
-        beside = {
-            (kind, entry.id)
-            for entries in before.values()
-            for entry in entries
-            if (kind := target_kind(entry)) is not None
-        }
-        self._beside |= beside
-        self._beside.update((Kind.TREE, page_id) for page_id in known)
-        for leaf in nodes.leaves:
-            if leaf.id not in known and leaf.id not in self._trees:
-                entries = nodes.entries(leaf)
-                if beside:
-                    entries = [entry for entry in entries if (target_kind(entry), entry.id) not in beside]
-                self._visit_entries(entries, before)
-                self._add_tree(leaf.id)
-        for level in nodes.levels:
-            for page in level:
-                if page.id not in known:
-                    self._add_tree(page.id)
-        if not nodes.leaves:
-            self._add_tree(tree_id)
-
-    def read_ahead(self, tree_ids: Iterable[bytes]) -> None:
-        """Read trees and everything new below them, level by level, and add the files that they name.
-
-        What was read ahead before is dropped.
-        """
-        ahead: dict[bytes, Sequence[bytes]] = {}
-        trees: Sequence[bytes]
-        wave: Collection[bytes] = {tree_id for tree_id in tree_ids if tree_id not in self._trees}
-        while wave:
-            below: set[bytes] = set()
-            for tree_id, data, base, base_data in self._load_many(Kind.TREE, wave):
-                if base_data is not None and (base in self._trees or (base in ahead and not ahead[base])):
-                    # All that the base names was found. Trees that it names and that were not visited
-                    # yet would have to be visited before this one, and might contain it.
-                    trees = self._read_names(*read_changed_ids(data, base_data))
-                else:
-                    trees = self._read_names(*read_ids(data))
-                ahead[tree_id] = trees
-                below.update(trees)
-            wave = below.difference(ahead)
-        self._ahead = ahead
-
-    def _read_names(self, kinds: bytes, ids: Sequence[bytes]) -> Sequence[bytes]:
-        """Add what a tree names, and return the trees among that which were not seen before."""
-        if not kinds.strip(_BLOBS):
-            self._add_blobs(ids)
-            return ()
-        seen = self._trees
-        if not kinds.strip(_TREES):
-            return [one for one in ids if one not in seen]
-        pairs = list(zip(kinds, ids, strict=True))
-        self._add_blobs([one for kind, one in pairs if kind in _BLOBS])
-        for kind, root in pairs:
-            if kind in _LISTS:
-                self._visit_chunks(root, [])
-        return [one for kind, one in pairs if kind in _TREES and one not in seen]
-
-    def _add_blobs(self, ids: Sequence[bytes]) -> None:
-        seen = self._blobs
-        new = [one for one in ids if one not in seen]
-        if new:
-            seen.update(new)
-            self.blobs += new if len(new) == 1 else dict.fromkeys(new)
-
-    def _visit_new(self, tree_id: bytes) -> None:
-        """Visit a directory, or a node of one, that nothing old stands beside: only kinds and ids matter."""
-        if tree_id not in self._ahead:
-            self.read_ahead([tree_id])
-        seen, ahead = self._trees, self._ahead
-        seen.add(tree_id)
-        stack = [(tree_id, iter(ahead[tree_id]))]
-        while stack:
-            for below in stack[-1][1]:
-                if below not in seen:
-                    seen.add(below)
-                    stack.append((below, iter(ahead[below])))
-                    break
-            else:
-                self.metadata.append((Kind.TREE, stack.pop()[0]))
-
-    def _add_tree(self, tree_id: bytes) -> None:
-        if tree_id not in self._trees:
-            self._trees.add(tree_id)
-            self.metadata.append((Kind.TREE, tree_id))
-
-    def _visit_entries(self, entries: list[Entry], before: dict[str, list[Entry]]) -> None:
-        trees, blobs = self._trees, self._blobs
-        for entry in entries:
-            kind = entry.kind
-            if kind in BLOB_KINDS:
-                if entry.id not in blobs:
-                    blobs.add(entry.id)
-                    self.blobs.append(entry.id)
-            elif kind == DIRECTORY:
-                if entry.id not in trees:
-                    olds = before.get(entry.name, ())
-                    self.visit_directory(entry.id, [old.id for old in olds if old.kind == DIRECTORY])
-            elif kind in CHUNKED_KINDS:
-                olds = before.get(entry.name, ())
-                self._visit_chunks(entry.id, [old.id for old in olds if old.kind in CHUNKED_KINDS])
-
-    def _visit_chunks(self, root: bytes, old_roots: list[bytes]) -> None:
-        known = {key for old in old_roots for key in ((Kind.CHUNKS, old), *self._iter_chunk_keys(old))}
-        self._beside |= known
-        self._visit_chunk_node(root, known)
-
-    def _iter_chunk_keys(self, root: bytes) -> list[tuple[Kind, bytes]]:
-        node = decode_chunks(self._load(Kind.CHUNKS, root))
-        if node.level == 0:
-            return [(Kind.BLOB, chunk.id) for chunk in node.chunks]
-        return [
-            key
-            for chunk in node.chunks
-            for key in ((Kind.CHUNKS, chunk.id), *self._iter_chunk_keys(chunk.id))
-        ]
-
-    def _visit_chunk_node(self, node_id: bytes, known: set[tuple[Kind, bytes]]) -> None:
-        if node_id in self._lists or (Kind.CHUNKS, node_id) in known:
-            return
-        self._lists.add(node_id)
-        node = decode_chunks(self._load(Kind.CHUNKS, node_id))
-        for chunk in node.chunks:
-            if node.level:
-                self._visit_chunk_node(chunk.id, known)
-            elif chunk.id not in self._blobs and (Kind.BLOB, chunk.id) not in known:
-                self._blobs.add(chunk.id)
-                self.blobs.append(chunk.id)
-        self.metadata.append((Kind.CHUNKS, node_id))
-
-
-def _entries_gone(nodes: Nodes, olds: list[Nodes]) -> dict[str, list[Entry]]:
-    """Return, by name, the old entries of the pages that `nodes` no longer has."""
-    kept = {leaf.id for leaf in nodes.leaves}
-    gone: dict[str, list[Entry]] = {}
-    for old in olds:
-        for leaf in old.leaves:
-            if leaf.id not in kept:
-                for entry in old.entries(leaf):
-                    gone.setdefault(entry.name, []).append(entry)
-    return gone

@@ -48,6 +48,7 @@ class Delivery:
         self._make_header = make_header
         self._watch = watch
         self._progress = progress
+        self._bytes = 0
         self.packs = 0
         self.objects = 0
 
@@ -63,7 +64,7 @@ class Delivery:
         if not self._is_large(plan):
             self._watch.switch("read")
             blobs = self._find_blobs(plan)
-        metadata = MetadataInParts(self._objects, plan, self._send_part)
+        metadata = MetadataInParts(self._objects, plan, self.send_part)
         if blobs is None:
             self._watch.switch("upload")
             try:
@@ -111,16 +112,22 @@ class Delivery:
         from muse.remote.upload import Uploader
 
         confirmed = metadata.note_confirmed
-        with Uploader(self._hub, self._path, push_id, self._create, self._progress, confirmed) as uploader:
+        before = self._bytes
+
+        def report(phase: str, done: int, total: int | None, unit: str) -> None:
+            self._progress(phase, before + done, None if total is None else before + total, unit)
+
+        with Uploader(self._hub, self._path, push_id, self._create, report, confirmed) as uploader:
             for pack in iter_packs(self._objects, plan, self._limits, self._find_recorded):
                 metadata.expect(pack)
                 uploader.submit(pack, plan.find_more)
             done = uploader.finish()
         self.packs += done.packs
+        self._bytes += done.size_bytes
         self.objects += done.objects
 
-    def _send_part(self, load: Load) -> None:
-        """Send trees and commits while packs are uploaded; called in another thread."""
+    def send_part(self, load: Load) -> None:
+        """Send what may be recorded before the refs move; `MetadataInParts` calls it in its own thread."""
         header = self._make_header(load)
         frames = iter_push_frames(header, load)
         answer = parse_part_result(send_frames(self._hub, self._path, lambda: frames, silent))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from muse.history.missing import NewObjects, Step
 from muse.objects.commit import decode_tag
-from muse.objects.ids import Kind
+from muse.objects.ids import Key, Kind
 from muse.objects.references import iter_references
 from muse.wire.refs import Ref
 from muse.wire.uploads import MAX_MISSING_IDS, encode_missing, parse_missing_ids
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from muse.remote.client import HubClient
     from muse.store.repository import Repository
 
-Key = tuple[Kind, bytes]
+MAX_PLANNED = 400_000
+"""Objects of one plan, about 80 MB. More go to the hub one plan after the other."""
 
 
 class Plan:
@@ -26,7 +27,8 @@ class Plan:
 
     `had` are objects that the hub is known to have and that records may be based on. The first objects up to
     one of `steps` name nothing after them. All of `commits` is there from the beginning; blobs, metadata and
-    steps grow at their ends until `find_more` returns False.
+    steps grow at their ends until `find_more` returns False. If it is too much for one plan, `commits` ends
+    earlier by then, and another plan begins with `cut_at`.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Plan:
         self.commits = commits
         self.had = had
         self.steps = steps
+        self.cut_at: Sequence[bytes] = ()
         self._find_more = find_more
 
     def find_more(self) -> bool:
@@ -62,10 +65,23 @@ class Plan:
         while self.find_more():
             pass
 
+    def with_rest(
+        self,
+        blobs: list[bytes],
+        metadata: list[Key],
+        commits: list[Key],
+        had: set[Key],
+        steps: Sequence[Step] = (),
+    ) -> Plan:
+        """Return a plan of less, after `find_all`."""
+        rest = Plan(blobs, metadata, commits, had, steps)
+        rest.cut_at = self.cut_at
+        return rest
+
     @property
     def is_whole(self) -> bool:
-        """Whether there is nothing more to find."""
-        return self._find_more is None
+        """Whether all that is to be sent was found, and no other plan follows."""
+        return self._find_more is None and not self.cut_at
 
     @property
     def is_empty(self) -> bool:
@@ -81,8 +97,9 @@ class Plan:
 def plan_push(repository: Repository, targets: Iterable[Ref], known: Iterable[Ref]) -> Plan:
     """Plan from what the remote was last seen to have; `known` refs that are not here are left out.
 
-    No request is made. Cost and memory: what is new; where nothing is known, only the commits are found at
-    once. This and finding more raise `missing-object` when the repository lacks something to send.
+    No request is made. Cost: what is new; where nothing is known, only the commits are found at once. Memory:
+    200 bytes for each object, of `MAX_PLANNED` and one commit at most. This and finding more raise
+    `missing-object` when the repository lacks something to send.
     """
     load = repository.objects.load
     haves, had_tags = _find_haves(repository, known)
@@ -101,13 +118,23 @@ def plan_push(repository: Repository, targets: Iterable[Ref], known: Iterable[Re
             commits.append(target)
         elif kind is not Kind.TAG:
             others.append((kind, target))
-    new = NewObjects(load, repository.graph, commits, haves, repository.objects.load_many)
+    load_many = repository.objects.load_many
+    new = NewObjects(load, repository.graph, commits, haves, load_many, max_objects=MAX_PLANNED)
     sent = [*((Kind.COMMIT, commit) for commit in new.commits), *dict.fromkeys(tags)]
-    plan = Plan(new.blobs, new.metadata, sent, set(), new.steps, new.find_more)
+
+    def find_more() -> bool:
+        if new.find_more():
+            return True
+        if new.cut_at:
+            del sent[len(new.commits) :]
+            plan.cut_at = new.cut_at
+        return False
+
+    plan = Plan(new.blobs, new.metadata, sent, set(), new.steps, find_more)
     if haves or others:
         plan.find_all()
         plan.had = new.find_had()
-    if others:
+    if others and not plan.cut_at:
         seen = {*plan.metadata, *((Kind.BLOB, blob) for blob in plan.blobs)}
         for key in others:
             _add_closure(repository, key, seen, plan.blobs, plan.metadata)
@@ -160,7 +187,7 @@ def remove_recorded(hub: HubClient, path: str, plan: Plan, *, only_blobs: bool =
     blobs = _find_missing(hub, path, Kind.BLOB, plan.blobs, had)
     if only_blobs:
         steps = [step._replace(blobs=n) for step, n in zip(plan.steps, _recount(plan, blobs), strict=True)]
-        return Plan(blobs, plan.metadata, plan.commits, had, steps)
+        return plan.with_rest(blobs, plan.metadata, plan.commits, had, steps)
     kept: list[list[Key]] = []
     for keys in (plan.metadata, plan.commits):
         missing: set[Key] = set()
@@ -168,7 +195,7 @@ def remove_recorded(hub: HubClient, path: str, plan: Plan, *, only_blobs: bool =
             ids = [object_id for other, object_id in keys if other is kind]
             missing.update((kind, object_id) for object_id in _find_missing(hub, path, kind, ids, had))
         kept.append([key for key in keys if key in missing])
-    return Plan(blobs, kept[0], kept[1], had)
+    return plan.with_rest(blobs, kept[0], kept[1], had)
 
 
 def _recount(plan: Plan, kept: list[bytes]) -> Iterator[int]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from muse.errors import Conflict, MuseError, NotFound, RemoteFailure
+from muse.objects.ids import Kind
 from muse.remote.client import CLIENT_NAME, HubClient
 from muse.remote.selection import Wish
 from muse.remote.state import find_open_push
@@ -228,10 +229,7 @@ class _Push:
 
         refs = self._refs
         targets = [Ref(update.new, update.kind) for update in moved if update.new is not None]
-        plan = plan_push(self._repository, targets, () if self._checking_all else refs.known.values())
-        self._plan = plan
-        if not plan.is_empty:
-            self._repository.remotes.set_open_push(self._remote, self._push_id.hex())
+        known = [] if self._checking_all else list(refs.known.values())
         delivery = Delivery(
             self._repository,
             self._hub,
@@ -242,10 +240,21 @@ class _Push:
             self._watch,
             self._progress,
         )
-        load = delivery.deliver(plan, self._push_id, careful=self._careful, anything_there=bool(refs.known))
-        self._packs += delivery.packs
-        self._objects += delivery.objects
-        return load
+        while True:
+            plan = self._plan = plan_push(self._repository, targets, known)
+            if not plan.is_empty:
+                self._repository.remotes.set_open_push(self._remote, self._push_id.hex())
+            anything_there = bool(known or refs.known)
+            load = delivery.deliver(plan, self._push_id, careful=self._careful, anything_there=anything_there)
+            if not plan.cut_at:
+                self._packs += delivery.packs
+                self._objects += delivery.objects
+                return load
+            if load.counts:
+                delivery.send_part(load)
+                self._objects += sum(load.counts.values())
+            known += (Ref(commit, Kind.COMMIT) for commit in plan.cut_at)
+            self._watch.switch("plan")
 
     def _send(self, updates: list[RefUpdate], load: Load) -> PushResult:
         self._watch.switch("send")
