@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from musehub.db.bulk import ids_relation, insert_ignore
 from musehub.db.instants import to_micros
-from musehub.db.packs import find_recorded_digests
+from musehub.db.packs import find_packs
 from musehub.db.tables import condemned_packs, packs
 
 
@@ -41,7 +41,8 @@ async def find_unnamed_digests(
         .where(c.repository_id == repository_id)
     )
     condemned = (await conn.execute(query)).scalars()
-    return set(digests).difference(await find_recorded_digests(conn, repository_id, digests), condemned)
+    recorded = [pack.digest for pack in await find_packs(conn, repository_id, digests)]
+    return set(digests).difference(recorded, condemned)
 
 
 async def list_condemned(

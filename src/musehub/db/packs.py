@@ -5,7 +5,7 @@ All queries work on sets of ids of any size, in one statement each.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -80,19 +80,6 @@ async def find_pack(conn: AsyncConnection, repository_id: int, digest: bytes) ->
     return PackRow(*row) if row is not None else None
 
 
-async def find_recorded_digests(
-    conn: AsyncConnection, repository_id: int, digests: Sequence[bytes]
-) -> set[bytes]:
-    """The digests of those of these packs that are recorded."""
-    wanted = ids_relation(conn, digests)
-    query = (
-        sa.select(packs.c.digest)
-        .join_from(wanted, packs, packs.c.digest == wanted.c.id)
-        .where(packs.c.repository_id == repository_id)
-    )
-    return set((await conn.execute(query)).scalars())
-
-
 async def find_packs(conn: AsyncConnection, repository_id: int, digests: Sequence[bytes]) -> list[PackRow]:
     """Those of the packs with these digests that are recorded here, oldest first."""
     if not digests:
@@ -144,19 +131,12 @@ async def insert_pack(
     return pack.id, count > 0
 
 
-async def insert_blobs(conn: AsyncConnection, repository_id: int, rows: Iterable[BlobRow]) -> int:
-    """Record where blobs lie; those recorded already stay where they are. Returns how many were new."""
-    columns = list(zip(*sorted(rows), strict=True))
-    if not columns:
-        return 0
-    by_name = dict(zip(BlobRow._fields, columns, strict=True))
-    return await insert_columns(conn, blobs, {"repository_id": repository_id}, by_name)
-
-
 async def insert_pack_blobs(
     conn: AsyncConnection, repository_id: int, pack_id: int, objects: PackColumns
 ) -> int:
-    """`insert_blobs` for all blobs of one pack."""
+    """Record where the blobs of a pack lie; those recorded already stay where they are. Returns how many
+    were new.
+    """
     constants = {"repository_id": repository_id, "pack_id": pack_id}
     return await insert_columns(conn, blobs, constants, objects._asdict())
 

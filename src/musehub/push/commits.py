@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from muse.objects.commit import Commit
@@ -14,10 +15,17 @@ MAX_SUMMARY = 500
 MAX_TEXT = 1000
 
 
-def commit_row(repository_id: int, object_id: bytes, commit: Commit, generation: int) -> tuple[Any, ...]:
-    """In the order of `musehub.db.history.COMMIT_COLUMNS`."""
+def derive_commit_rows(
+    repository_id: int, object_id: bytes, commit: Commit, generations: Mapping[bytes, int]
+) -> tuple[int, tuple[Any, ...], list[tuple[Any, ...]]]:
+    """A commit's generation, its row and those of its parents; `generations` has those of all parents.
+
+    The generation is one more than the largest of a parent. Columns are in the order of `COMMIT_COLUMNS` and
+    `PARENT_COLUMNS` of `musehub.db.history`.
+    """
+    generation = 1 + max((generations[parent] for parent in commit.parents), default=0)
     agent = commit.agent
-    return (
+    row = (
         repository_id,
         object_id,
         commit.tree,
@@ -35,16 +43,11 @@ def commit_row(repository_id: int, object_id: bytes, commit: Commit, generation:
         _text(commit.summary[:MAX_SUMMARY]),
         commit.signature.key if commit.signature else None,
     )
-
-
-def parent_rows(
-    repository_id: int, object_id: bytes, commit: Commit, generations: dict[bytes, int]
-) -> list[tuple[Any, ...]]:
-    """In the order of `musehub.db.history.PARENT_COLUMNS`."""
-    return [
+    parents = [
         (repository_id, object_id, position, parent, generations[parent])
         for position, parent in enumerate(commit.parents)
     ]
+    return generation, row, parents
 
 
 def _text(text: str) -> str:

@@ -1,6 +1,6 @@
 """What a push need not look up again, and what that adds up to: checks the sizes and counts that trees give.
 
-Sizes of blobs are always checked: `Recorder` looks up those of blobs that were recorded before. Totals of a
+Sizes of blobs are always checked: `closure.py` looks up those of blobs that were recorded before. Totals of a
 directory, chunk list or page that is recorded already are believed: whoever sent it sent its parent, too.
 """
 

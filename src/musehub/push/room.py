@@ -6,13 +6,11 @@ docs/decisions/0010-collecting-beside-pushes.md says why this makes clean-up saf
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from muse.errors import LimitReached, NotFound
 from muse.objects.ids import Kind
-from musehub.db.condemned import take_back_pack
 from musehub.db.objects import find_present_objects
 from musehub.db.repositories import RepositoryRow
 from musehub.db.state import (
@@ -56,34 +54,6 @@ async def end_recording(
     await add_to_totals(conn, state.id, added.bytes, added.objects)
     if state.is_incomplete and added.objects:
         await note_healed(conn, state.id)
-
-
-class PackInDoubt(Exception):
-    """A clean-up deleted keys since a pack was seen in the store: look again, then record it."""
-
-    def __init__(self, epoch: int) -> None:
-        super().__init__()
-        self.epoch = epoch
-
-
-async def keep_pack(
-    conn: AsyncConnection, state: RepositoryState, digest: bytes, now: datetime, seen_epoch: int
-) -> None:
-    """Make sure that a pack that is about to be recorded stays in the store.
-
-    `seen_epoch` is the repository's from before it was seen there. Raises PackInDoubt, and `pack-not-found`
-    with `retry` while somebody is deleting it.
-    """
-    if seen_epoch != state.gc_epoch:
-        raise PackInDoubt(state.gc_epoch)
-    if not await take_back_pack(conn, state.id, digest, now):
-        raise NotFound(
-            "pack-not-found",
-            "a clean-up is deleting this very pack from the store",
-            hint="send it again in a moment",
-            retry=True,
-            details={"retry_after_s": 2},
-        )
 
 
 async def check_room(

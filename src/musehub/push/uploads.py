@@ -9,17 +9,17 @@ from muse.objects.ids import Kind
 from muse.wire.uploads import ConfirmRequest, ConfirmResult, PresignAnswer, PresignRequest
 from musehub.accounts.actor import Actor
 from musehub.accounts.permissions import Action
-from musehub.db.instants import to_micros
 from musehub.db.objects import find_present_objects
-from musehub.db.packs import find_pack, insert_pack, insert_pack_blobs
+from musehub.db.packs import find_pack
 from musehub.db.pushes import DONE, begin_push, finish_push, lock_push
 from musehub.db.repositories import RepositoryRow
 from musehub.db.state import Totals
 from musehub.db.transaction import Meter, metered
 from musehub.push.heads import open_standing
 from musehub.push.ledger import Uploads
+from musehub.push.packs import record_pack, record_when_certain
 from musehub.push.parts import finish_parts, open_parts
-from musehub.push.room import PackInDoubt, begin_recording, check_room, end_recording, keep_pack
+from musehub.push.room import begin_recording, check_room, end_recording
 from musehub.push.service import PushService
 from musehub.push.timeline import HEADS, RECORD, STORE, WAIT, Timeline
 from musehub.push.unusable import drop_unusable
@@ -89,44 +89,19 @@ async def confirm_pack(
                 known = await find_pack(conn, repository.id, request.digest)
             # Known or refused, it is not under way any more.
             service.in_flight.remove(repository.id, request.digest)
-        key = pack_key(repository.id, request.digest)
         if known is not None:
             if request.upload is not None:
-                await service.store.abort_upload(key, request.upload)
+                await service.store.abort_upload(pack_key(repository.id, request.digest), request.upload)
             return ConfirmResult(request.digest, known.object_count, known.size_bytes, 0, stored=True)
         with timeline.phase(WAIT):
             await service.confirming.acquire()
         try:
-            if request.upload is not None:
-                with timeline.phase(STORE):
-                    part_size = service.settings.store_put_max_bytes
-                    await finish_parts(service.store, key, request, part_size)
-            verified = await verify_upload(service, repository.id, request, timeline)
-        except InvalidData as error:
-            if error.code == "wrong-hash":
-                await drop_unusable(service, repository.id, request.digest)
-            raise
-        except NotFound as error:
-            # A store may say that it has what it has not: to be uploaded again, so worth another attempt.
-            error.hint, error.retry = AGAIN, True
-            raise
+            verified = await _complete_and_verify(service, repository.id, request, timeline)
         finally:
             service.confirming.release()
         assert actor.user_id is not None
         with timeline.phase(RECORD):
-            seen_epoch = repository.gc_epoch  # from before the pack was read
-            while True:
-                try:
-                    epoch = await _record_pack(
-                        service, repository, actor.user_id, request, verified, seen_epoch
-                    )
-                    break
-                except PackInDoubt as doubt:
-                    seen_epoch = doubt.epoch
-                    if await service.store.head(key) is None:
-                        raise NotFound(
-                            "pack-not-found", "a clean-up deleted the pack", hint="send it again", retry=True
-                        ) from None
+            epoch = await _record(service, repository, actor.user_id, request, verified)
     blobs = verified.blobs
     service.memories.note_blobs((repository.id, request.push_id), epoch, blobs.id, blobs.raw_size)
     objects = len(blobs.id)
@@ -134,35 +109,61 @@ async def confirm_pack(
     return ConfirmResult(request.digest, objects, request.size_bytes, verified.raw_bytes, stored=False)
 
 
-async def _record_pack(
+async def _complete_and_verify(
+    service: PushService, repository_id: int, request: ConfirmRequest, timeline: Timeline
+) -> VerifiedPack:
+    """Make the pack of its parts if it came in parts, and read it; what is not that pack does not stay."""
+    try:
+        if request.upload is not None:
+            with timeline.phase(STORE):
+                key = pack_key(repository_id, request.digest)
+                await finish_parts(service.store, key, request, service.settings.store_put_max_bytes)
+        return await verify_upload(service, repository_id, request, timeline)
+    except InvalidData as error:
+        if error.code == "wrong-hash":
+            await drop_unusable(service, repository_id, request.digest)
+        raise
+    except NotFound as error:
+        # A store may say that it has what it has not: to be uploaded again, so worth another attempt.
+        error.hint, error.retry = AGAIN, True
+        raise
+
+
+async def _record(
     service: PushService,
     repository: RepositoryRow,
     user_id: int,
     request: ConfirmRequest,
     verified: VerifiedPack,
-    seen_epoch: int,
 ) -> int:
-    """Record a pack; returns the repository's epoch."""
-    now = service.clock()
-    async with service.database.transaction("record pack", turn=repository.id) as conn:
-        state = await begin_recording(
-            conn, repository, repository.gc_epoch, lambda: {Kind.BLOB: verified.bases}
-        )
-        await keep_pack(conn, state, request.digest, now, seen_epoch)
-        pack_id, is_new = await insert_pack(
-            conn,
-            repository.id,
-            request.digest,
-            request.size_bytes,
-            len(verified.blobs.id),
-            request.push_id,
-            to_micros(now),
-        )
-        blobs = await insert_pack_blobs(conn, repository.id, pack_id, verified.blobs)
-        await begin_push(conn, repository.id, request.push_id, user_id, now)
-        added = Totals(request.size_bytes if is_new else 0, blobs)
-        await end_recording(conn, service.settings, state, added)
-    return state.gc_epoch
+    """Record a verified pack; returns the repository's epoch."""
+
+    async def record(seen_epoch: int) -> int:
+        now = service.clock()
+        async with service.database.transaction("record pack", turn=repository.id) as conn:
+            state = await begin_recording(
+                conn, repository, repository.gc_epoch, lambda: {Kind.BLOB: verified.bases}
+            )
+            added = await record_pack(
+                conn,
+                state,
+                request.push_id,
+                request.digest,
+                request.size_bytes,
+                verified.blobs,
+                seen_epoch=seen_epoch,
+                now=now,
+            )
+            await begin_push(conn, repository.id, request.push_id, user_id, now)
+            await end_recording(conn, service.settings, state, added)
+        return state.gc_epoch
+
+    async def look_again() -> None:
+        if await service.store.head(pack_key(repository.id, request.digest)) is None:
+            raise NotFound("pack-not-found", "a clean-up deleted the pack", hint="send it again", retry=True)
+
+    # The repository was looked up before the pack was read.
+    return await record_when_certain(record, repository.gc_epoch, look_again)
 
 
 async def _note_upload(

@@ -24,12 +24,12 @@ from musehub.db.condemned import find_unnamed_digests
 from musehub.db.engine import Database
 from musehub.db.history import find_generations
 from musehub.db.objects import find_present_objects
-from musehub.db.packs import BlobRow, find_recorded_digests, load_blob_rows
+from musehub.db.packs import BlobRow, find_pack, load_blob_rows
 from musehub.db.refs import list_refs
 from musehub.db.state import load_state
 from musehub.db.sweep import PackFacts, iter_blob_rows, iter_record_places, list_pack_facts
 from musehub.db.tables import records
-from musehub.push.commits import commit_row, parent_rows
+from musehub.push.commits import derive_commit_rows
 from musehub.repos.objects import ObjectReader, record_size
 from musehub.storage.port import Store, pack_key, parse_pack_key
 from musehub.upkeep.marks import Marks
@@ -125,7 +125,7 @@ class Check:
     async def _is_recorded(self, pack: PackFacts) -> bool:
         """Whether a clean-up has not taken it away meanwhile."""
         async with self._database.read("look again") as conn:
-            return bool(await find_recorded_digests(conn, self._id, [pack.digest]))
+            return await find_pack(conn, self._id, pack.digest) is not None
 
     async def _check_blobs(self, *, deep: bool) -> None:
         async with self._database.read("find baseless blobs") as conn:
@@ -229,10 +229,10 @@ class Check:
         for object_id, commit in decoded.items():
             if object_id not in still or any(parent not in generations for parent in commit.parents):
                 continue
-            generation = 1 + max((generations[parent] for parent in commit.parents), default=0)
-            if rows.get(object_id) != commit_row(self._id, object_id, commit, generation):
+            _generation, row, parents_rows = derive_commit_rows(self._id, object_id, commit, generations)
+            if rows.get(object_id) != row:
                 self._add(COMMIT_ROW_WRONG, name_of(Kind.COMMIT, object_id), "its row says something else")
-            elif edges.get(object_id, []) != parent_rows(self._id, object_id, commit, generations):
+            elif edges.get(object_id, []) != parents_rows:
                 self._add(COMMIT_ROW_WRONG, name_of(Kind.COMMIT, object_id), "its parents' rows are wrong")
 
     async def _check_refs(self) -> None:

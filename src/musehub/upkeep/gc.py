@@ -18,7 +18,7 @@ from musehub.db.condemned import (
 from musehub.db.engine import Database
 from musehub.db.expiry import delete_expired
 from musehub.db.instants import Clock
-from musehub.db.packs import find_recorded_digests
+from musehub.db.packs import find_packs
 from musehub.db.removal import find_remains, remove_rows
 from musehub.db.state import load_state
 from musehub.db.sweep import list_repository_ids
@@ -188,9 +188,9 @@ async def _delete_condemned(
         for repository_id, digests in by_repository.items():
             async with database.transaction("lease condemned") as conn:
                 await load_state(conn, repository_id, lock=True)
-                named = await find_recorded_digests(conn, repository_id, digests)
-                if named:  # a push recorded them again
-                    await forget_condemned(conn, repository_id, sorted(named))
+                recorded = await find_packs(conn, repository_id, digests)
+                if recorded:  # a push recorded them again
+                    await forget_condemned(conn, repository_id, [pack.digest for pack in recorded])
                 until = now + timedelta(seconds=LEASE_S)
                 leased = await lease_condemned(conn, repository_id, digests, now, until)
             if not leased:

@@ -23,7 +23,7 @@ from musehub.db.engine import Database
 from musehub.db.history import find_generations, insert_commits
 from musehub.db.objects import find_present_objects
 from musehub.db.state import load_state, note_healed
-from musehub.push.commits import commit_row, parent_rows
+from musehub.push.commits import derive_commit_rows
 from musehub.repos.disposal import LEASE_S, delete_leased
 from musehub.repos.objects import ObjectReader
 from musehub.storage.port import Store
@@ -106,10 +106,8 @@ async def _replace_rows(database: Database, repository_id: int, decoded: dict[by
         for object_id, commit in decoded.items():
             if object_id not in there or any(parent not in generations for parent in commit.parents):
                 continue
-            generation = 1 + max((generations[parent] for parent in commit.parents), default=0)
+            generation, row, below = derive_commit_rows(repository_id, object_id, commit, generations)
             generations[object_id] = generation
-            row = commit_row(repository_id, object_id, commit, generation)
-            below = parent_rows(repository_id, object_id, commit, generations)
             if rows.get(object_id) != row or edges.get(object_id, []) != below:
                 wrong.append(object_id)
                 new_rows.append(row)

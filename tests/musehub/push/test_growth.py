@@ -109,7 +109,7 @@ def test_what_a_batch_names_is_asked_for_in_parts(ada: Ada, monkeypatch: pytest.
     monkeypatch.setattr("musehub.push.memory.MAX_KNOWN", 0)
     ada.grow(SIZES[0])
     whole = ada.push_files(700)
-    monkeypatch.setattr("musehub.push.record.CLOSURE_IDS", 100)
+    monkeypatch.setattr("musehub.push.closure.IDS_AT_ONCE", 100)
     parts = ada.push_files(700)
     assert parts.transactions >= whole.transactions + 5
     assert parts.requests == whole.requests
