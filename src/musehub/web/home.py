@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
 
 from litestar import Response, get
 from litestar.params import FromPath
@@ -16,6 +15,7 @@ from musehub.repos.browse import list_visible
 from musehub.web.addresses import owner_address
 from musehub.web.given import GivenAccounts, GivenDatabase, GivenVisit
 from musehub.web.page import AnyRequest, Visit, page_response
+from musehub.web.paging import page_links, page_number
 from musehub.web.views import RepositoryView, view_repository
 
 PAGE_SIZE = 50
@@ -78,19 +78,3 @@ async def _load(
 
 async def _page(visit: Visit, context: dict[str, Any], **more: Any) -> Response[bytes]:
     return await page_response(visit, "home.html", {**context, **more})
-
-
-def page_number(request: AnyRequest) -> int:
-    """The number of the page that is asked for, from 1 on; nonsense is 1."""
-    text = request.query_params.get("page", "1")
-    return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 8 else 1
-
-
-def page_links(address: str, number: int, more: bool, query: dict[str, str]) -> dict[str, str]:
-    """`newer` and `older`: the addresses of the neighbouring pages, empty where there is none."""
-
-    def link(page: int) -> str:
-        values = {**query, **({"page": str(page)} if page > 1 else {})}
-        return f"{address}?{urlencode(values)}" if values else address
-
-    return {"newer": link(number - 1) if number > 1 else "", "older": link(number + 1) if more else ""}

@@ -7,8 +7,8 @@ from litestar.params import FromPath
 
 from musehub.push.receipts import receipt_to_json
 from musehub.web.given import GivenBrowser, GivenRepository, GivenVisit
-from musehub.web.home import page_links, page_number
 from musehub.web.page import AnyRequest, page_response
+from musehub.web.paging import page_links, page_number
 from musehub.web.timelines import view_push, view_push_line
 
 PAGE_SIZE = 50

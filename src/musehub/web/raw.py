@@ -14,7 +14,7 @@ from litestar.response import Stream
 from muse.objects.tree import DIRECTORY, SUBMODULE
 from musehub.repos.files import measure_file, open_file
 from musehub.web.content import LOOK_BYTES, raw_headers, raw_type
-from musehub.web.files import address_text, get_entry, unknown_path
+from musehub.web.files import locate, unknown_path
 from musehub.web.given import GivenBrowser
 from musehub.web.page import AnyRequest
 
@@ -31,9 +31,8 @@ class Part(NamedTuple):
 @get("/{owner:str}/{name:str}/raw/{rest:path}")
 async def send_raw(request: AnyRequest, rest: FromPath[Path], browser: GivenBrowser) -> Response[Any]:
     """The bytes of a file, streamed, under a type that no browser runs; or one range of them."""
-    revision, path = await browser.resolve(address_text(rest))
-    entry = await get_entry(browser, revision, path)
-    if entry.kind in (DIRECTORY, SUBMODULE):
+    _revision, path, entry = await locate(browser, rest)
+    if entry is None or entry.kind in (DIRECTORY, SUBMODULE):
         raise unknown_path(path)
     etag = f'"{entry.kind}-{entry.id.hex()}"'
     headers = {

@@ -14,9 +14,9 @@ from musehub.db.ref_pages import is_storable
 from musehub.repos.refs import PeeledTag
 from musehub.web.addresses import RepositoryAddresses
 from musehub.web.given import GivenBrowser, GivenRepository, GivenVisit
-from musehub.web.home import page_links, page_number
 from musehub.web.labels import ANNOTATED_MAX, tag_rev
 from musehub.web.page import AnyRequest, page_response
+from musehub.web.paging import page_links, page_number
 from musehub.web.views import CommitView, view_commit_row
 
 PAGE_SIZE = 100
