@@ -53,6 +53,9 @@ _MAX_INTEGER = (1 << 63) - 1
 """A forged tree may claim more than a database holds."""
 
 Lines = tuple[int | None, int | None]
+"""Added and removed; None where the files are no texts."""
+Pair = tuple[bytes | None, bytes | None]
+"""A blob before and after; None where the file was not there."""
 
 
 class _Raced(Exception):
@@ -133,9 +136,9 @@ async def _compare(work: Work, commits: Sequence[NewCommit]) -> dict[bytes, list
 
 async def _count_lines(
     work: Work, commits: Sequence[NewCommit], changed: dict[bytes, list[Change]]
-) -> dict[tuple[bytes | None, bytes | None], Lines]:
+) -> dict[Pair, Lines]:
     since = work.parts.clock() - LINES_SPAN
-    sizes: dict[tuple[bytes | None, bytes | None], int] = {}
+    sizes: dict[Pair, int] = {}
     for commit in commits:
         if commit.committed_at < since:
             continue
@@ -143,8 +146,8 @@ async def _count_lines(
             sides = [entry for entry in (change.old, change.new) if entry is not None]
             if all(map(_may_be_text, sides)):
                 sizes[_id(change.old), _id(change.new)] = sum(entry.size_bytes for entry in sides)
-    counted: dict[tuple[bytes | None, bytes | None], Lines] = {}
-    batch: list[tuple[bytes | None, bytes | None]] = []
+    counted: dict[Pair, Lines] = {}
+    batch: list[Pair] = []
     batch_bytes = 0
     for pair, size_bytes in sizes.items():
         batch.append(pair)
@@ -157,13 +160,11 @@ async def _count_lines(
     return counted
 
 
-async def _count_batch(
-    reader: ObjectReader, pairs: Sequence[tuple[bytes | None, bytes | None]]
-) -> dict[tuple[bytes | None, bytes | None], Lines]:
+async def _count_batch(reader: ObjectReader, pairs: Sequence[Pair]) -> dict[Pair, Lines]:
     ids = {object_id for pair in pairs for object_id in pair if object_id is not None}
     contents = await reader.load_many(Kind.BLOB, sorted(ids))
 
-    def count() -> dict[tuple[bytes | None, bytes | None], Lines]:
+    def count() -> dict[Pair, Lines]:
         return {
             (old, new): count_changed_lines(contents[old] if old else b"", contents[new] if new else b"")
             for old, new in pairs

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 from muse.errors import CorruptStore
 from muse.history.treediff import Change
 from muse.objects.ids import Kind
@@ -28,11 +30,30 @@ async def _find(work: Work) -> bytes | None:
         return (await find_trees(conn, work.repository.id, [ref.target])).get(ref.target)
 
 
-async def find_changes_since(work: Work, old: str | None, new: bytes) -> list[Change] | None:
-    """What differs from a tree looked at before, given as hex; None: look at everything.
+class SinceLast(NamedTuple):
+    """`known` is what a job saved last, if it can go on from there; `changes` None: look at all files."""
 
-    A clean-up may have removed the old tree: then everything is looked at, too.
+    tree: bytes
+    known: dict[str, Any]
+    changes: list[Change] | None
+
+
+async def look_since_last(work: Work, name: str) -> SinceLast | None:
+    """What a job that goes from one tree to the next begins with; None while there is no default branch.
+
+    Such a job saves the `tree` that it looked at as hex, and `too_large` if it could not look at all of it.
     """
+    tree = await find_head_tree(work)
+    if tree is None:
+        return None
+    known = await work.find(name) or {}
+    if known.get("too_large"):
+        known = {}
+    return SinceLast(tree, known, await _find_changes(work, known.get("tree"), tree))
+
+
+async def _find_changes(work: Work, old: str | None, new: bytes) -> list[Change] | None:
+    """None if there are too many; or if a clean-up has removed the old tree."""
     if old is None:
         return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from muse.errors import LimitReached
 from muse.objects.ids import Kind
 from muse.objects.tree import EXECUTABLE, FILE_KINDS, Entry
-from musehub.jobs.head import find_changes_since, find_head_tree
+from musehub.jobs.head import look_since_last
 from musehub.jobs.language_table import OTHER, find_language, language_of_shebang
 from musehub.jobs.work import Payload, Work
 from musehub.repos.directories import iter_files
@@ -20,13 +20,10 @@ Sums = dict[str, list[int]]
 
 async def run(work: Work, _payload: Payload) -> None:
     """Add what changed since the last tree to its sums; without one, look at every file."""
-    tree = await find_head_tree(work)
-    if tree is None:
+    since = await look_since_last(work, NAME)
+    if since is None:
         return
-    known = await work.find(NAME) or {}
-    if known.get("too_large"):
-        known = {}
-    changes = await find_changes_since(work, known.get("tree"), tree)
+    tree, known, changes = since
     sums: Sums = {}
     if changes is None:
         try:

@@ -6,7 +6,7 @@ import heapq
 
 from muse.errors import LimitReached
 from muse.objects.tree import FILE_KINDS, Entry
-from musehub.jobs.head import find_changes_since, find_head_tree
+from musehub.jobs.head import look_since_last
 from musehub.jobs.work import Payload, Work
 from musehub.repos.directories import iter_files
 
@@ -18,13 +18,10 @@ SHOWN = 20
 
 async def run(work: Work, _payload: Payload) -> None:
     """Put what changed into the list; look at every file only if it has become too short."""
-    tree = await find_head_tree(work)
-    if tree is None:
+    since = await look_since_last(work, NAME)
+    if since is None:
         return
-    known = await work.find(NAME) or {}
-    if known.get("too_large"):
-        known = {}
-    changes = await find_changes_since(work, known.get("tree"), tree)
+    tree, known, changes = since
     kept: list[tuple[int, str]] | None = None
     complete = bool(known.get("complete"))
     if changes is not None:
