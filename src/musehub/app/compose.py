@@ -128,13 +128,11 @@ def watch(
 ) -> HubMetrics:
     """Let the rooms below report to the metrics and the log of this process."""
     metrics = HubMetrics()
-    metrics.connections.read = lambda: database.checked_out
-    database.observers.append(metrics.on_transaction)
-    store.observers.append(metrics.on_store_call)
+    metrics.watch(database, store, worker)
     accounts.logins.observers.append(metrics.on_login_failure)
     pushes.observers += [metrics.on_push, log_push]
     fetches.observers += [metrics.on_fetch, log_fetch]
-    worker.observers += [metrics.on_job, log_job]
+    worker.observers.append(log_job)
     return metrics
 
 

@@ -38,14 +38,12 @@ async def work(
     """
     database = open_database(settings)
     store = open_hub_store(settings, database, clock)
+    worker = Worker(Parts(database, store, settings, clock), slots=max(1, settings.workers))
     metrics = HubMetrics()
-    metrics.connections.read = lambda: database.checked_out
-    database.observers.append(metrics.on_transaction)
-    store.observers.append(metrics.on_store_call)
+    metrics.watch(database, store, worker)
+    worker.observers.append(log_job)
     try:
         await prepare_database(settings, database)
-        worker = Worker(Parts(database, store, settings, clock), slots=max(1, settings.workers))
-        worker.observers += [metrics.on_job, log_job]
         server = None
         address = None
         if metrics_port is not None:

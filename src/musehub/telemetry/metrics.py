@@ -6,12 +6,14 @@ import platform
 import time
 
 import muse
+from musehub.db.engine import Database
 from musehub.db.outbox import QueueState
 from musehub.db.transaction import TransactionRecord
 from musehub.fetch.service import FetchEvent
 from musehub.jobs.attempt import JobRecord
+from musehub.jobs.worker import Worker
 from musehub.push.event import PushEvent
-from musehub.storage.metering import StoreCall
+from musehub.storage.metering import MeteredStore, StoreCall
 from musehub.telemetry.registry import Counter, Gauge, Histogram, Metric, render
 
 BYTES = tuple(float(1 << power) for power in range(10, 36, 4))
@@ -98,7 +100,14 @@ class HubMetrics:
     def render(self) -> str:
         return render(self.all)
 
-    # --- what other rooms report ------------------------------------------------------------------
+    # ---- what other rooms report
+
+    def watch(self, database: Database, store: MeteredStore, worker: Worker) -> None:
+        """Count what every process of a hub has, whether it serves or only works."""
+        self.connections.read = lambda: database.checked_out
+        database.observers.append(self.on_transaction)
+        store.observers.append(self.on_store_call)
+        worker.observers.append(self.on_job)
 
     def on_transaction(self, record: TransactionRecord) -> None:
         self.transactions.add(1, "committed" if record.committed else "rolled_back")
