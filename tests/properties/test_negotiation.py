@@ -47,9 +47,9 @@ def random_history(seed: int, commits: int, unique: bool) -> tuple[Memory, list[
     return memory, made
 
 
-@given(st.integers(0, 2**32), st.integers(1, 12), st.integers(1, 600), st.data())
+@given(st.integers(0, 2**32), st.integers(1, 12), st.integers(1, 600), st.integers(1, 12), st.data())
 def test_plans_one_after_the_other_are_complete(
-    seed: int, size: int, max_objects: int, data: st.DataObject
+    seed: int, size: int, max_objects: int, max_commits: int, data: st.DataObject
 ) -> None:
     memory, commits = random_history(seed, size, True)
     wants = data.draw(st.sets(st.sampled_from(commits), min_size=1))
@@ -57,11 +57,14 @@ def test_plans_one_after_the_other_are_complete(
     there = reachable(memory, haves)
     lacking = reachable(memory, wants) - there
     while True:
-        new = NewObjects(memory.load, memory.graph, wants, haves, max_objects=max_objects)
+        new = NewObjects(
+            memory.load, memory.graph, wants, haves, max_objects=max_objects, max_commits=max_commits
+        )
         sizes = [0]
         while new.find_more():
             sizes.append(len(new.metadata) + len(new.blobs))
         assert sizes[-2:-1] < [max_objects]  # it is enough with the last one, and not before
+        assert len(new.commits) <= max_commits
         for key in (
             *((Kind.BLOB, blob) for blob in new.blobs),
             *new.metadata,

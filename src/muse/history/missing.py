@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -34,8 +35,8 @@ class NewObjects:
     `metadata` are trees and chunk lists, children first; `commits` parents first. Blobs may come in any order
     before them. `steps` are places where a sender may pause, the end not among them. `commits` are found at
     once; the other lists grow with each `find_more`, at their ends, until it returns False. With
-    `max_objects` that may be before the last commit: `commits` then ends with the last one visited, and
-    whoever has those of `cut_at`, which no other one follows, lacks the rest.
+    `max_objects` or `max_commits` that may be before the last commit: `commits` then ends with the last one
+    visited, and whoever has those of `cut_at`, which no other one follows, lacks the rest.
 
     Compares each commit with its parents, so the cost is what changed. An object that the `haves` hold
     somewhere else than beside the change (a copy, a reverted edit) is listed again: harmless, and a set query
@@ -51,10 +52,17 @@ class NewObjects:
         load_many: LoadMany | None = None,
         step_objects: int = STEP_OBJECTS,
         max_objects: int = sys.maxsize,
+        max_commits: int = sys.maxsize,
     ) -> None:
         haves = list(haves)
-        nodes = list(iter_commits(graph, wants, haves))
-        nodes.reverse()
+        oldest: deque[Node] = deque()
+        self._later = 0
+        for node in iter_commits(graph, wants, haves):
+            if len(oldest) == max_commits:
+                oldest.pop()
+                self._later += 1
+            oldest.appendleft(node)
+        nodes = list(oldest)
         collector = Collector(
             load, load_many or (lambda kind, ids: ((one, load(kind, one), None, None) for one in ids))
         )
@@ -79,7 +87,8 @@ class NewObjects:
         large = at.commits + at.metadata >= last.commits + last.metadata + self._step_objects
         if large and done < len(self.commits):
             self.steps.append(at)
-        if at.metadata + at.blobs >= self._max_objects and done < len(self.commits):
+        left = len(self.commits) - done
+        if (self._later and not left) or (left and at.metadata + at.blobs >= self._max_objects):
             self._cut(done)
         return True
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MAX_PLANNED = 400_000
 """Objects of one plan, about 80 MB. More go to the hub one plan after the other."""
+MAX_PLANNED_COMMITS = 100_000
+"""As many take 60 MB."""
 
 
 class Plan:
@@ -119,7 +121,8 @@ def plan_push(repository: Repository, targets: Iterable[Ref], known: Iterable[Re
         elif kind is not Kind.TAG:
             others.append((kind, target))
     load_many = repository.objects.load_many
-    new = NewObjects(load, repository.graph, commits, haves, load_many, max_objects=MAX_PLANNED)
+    limits = {"max_objects": MAX_PLANNED, "max_commits": MAX_PLANNED_COMMITS}
+    new = NewObjects(load, repository.graph, commits, haves, load_many, **limits)
     sent = [*((Kind.COMMIT, commit) for commit in new.commits), *dict.fromkeys(tags)]
 
     def find_more() -> bool:
