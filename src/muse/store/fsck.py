@@ -14,7 +14,7 @@ from muse.objects.ids import Key, Kind, format_id, hash_bytes
 from muse.objects.references import iter_references
 from muse.packs.pack import HEAD, MAGIC, VERSION
 from muse.packs.record import decode_object, parse_record
-from muse.store.locations import Location
+from muse.store.locations import LOCATION_COLUMNS, Location
 from muse.store.progress import Progress, silent
 from muse.store.reachable import Reachable, load_roots
 from muse.store.segments import SegmentReader, segment_path
@@ -98,8 +98,7 @@ class _Check:
     def _check_objects(self) -> Iterator[Problem]:
         total = self._database.find_row("SELECT count(*) FROM objects")[0]
         rows = self._database.iter_rows(
-            "SELECT kind, id, segment, offset, encoding, raw_size, stored_size, base, depth FROM objects"
-            " ORDER BY segment, offset"
+            f"SELECT kind, id, {LOCATION_COLUMNS} FROM objects ORDER BY segment, offset"
         )
         for done, row in enumerate(rows):
             if done % 1000 == 0:

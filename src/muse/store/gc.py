@@ -11,12 +11,13 @@ import shutil
 from typing import TYPE_CHECKING, NamedTuple
 
 from muse.errors import CorruptStore
-from muse.objects.ids import ID_BYTES, Kind, format_id
+from muse.objects.ids import Kind, format_id
 from muse.packs.pack import HEAD
-from muse.packs.record import HEADER, Record, encode_object
+from muse.packs.record import Record, encode_object
 from muse.store.appender import Appender
 from muse.store.failure import os_failure
-from muse.store.locations import Location
+from muse.store.index import write_ends, write_locations
+from muse.store.locations import RECORD_BYTES, Location
 from muse.store.locks import try_lock
 from muse.store.progress import Progress, silent
 from muse.store.reachable import Reachable, load_roots
@@ -36,7 +37,6 @@ TEMPORARY_S = 86400
 """Downloads do not hold the lock; one this old has been given up."""
 BATCH = 2000
 
-_RECORD_BYTES = f"(o.stored_size + {HEADER.size} + CASE WHEN o.base IS NULL THEN 0 ELSE {ID_BYTES} END)"
 _IS_LIVE = "EXISTS (SELECT 1 FROM temp.live l WHERE l.kind = o.kind AND l.id = o.id)"
 _NEEDS_DEAD_BASE = (
     "o.base IS NOT NULL AND NOT EXISTS (SELECT 1 FROM temp.live b WHERE b.kind = o.kind AND b.id = o.base)"
@@ -115,10 +115,10 @@ class _CleanUp:
     def run(self, dry_run: bool) -> Clean:
         database = self._database
         dead = database.find_row(
-            f"SELECT count(*), coalesce(sum({_RECORD_BYTES}), 0) FROM objects o WHERE NOT {_IS_LIVE}"
+            f"SELECT count(*), coalesce(sum({RECORD_BYTES}), 0) FROM objects o WHERE NOT {_IS_LIVE}"
         )
         live = database.find_row(
-            f"SELECT count(*), coalesce(sum({_RECORD_BYTES}), 0) FROM objects o WHERE {_IS_LIVE}"
+            f"SELECT count(*), coalesce(sum({RECORD_BYTES}), 0) FROM objects o WHERE {_IS_LIVE}"
         )
         expired = database.find_row("SELECT count(*) FROM operations WHERE time_s < ?", (self._cutoff_s,))[0]
         segments = self._load_segments()
@@ -153,7 +153,7 @@ class _CleanUp:
         live = {
             number: (size_bytes, count)
             for number, size_bytes, count in self._database.load_rows(
-                f"SELECT o.segment, sum({_RECORD_BYTES}), count(*) FROM objects o WHERE {_IS_LIVE} GROUP BY 1"
+                f"SELECT o.segment, sum({RECORD_BYTES}), count(*) FROM objects o WHERE {_IS_LIVE} GROUP BY 1"
             )
         }
         return [
@@ -264,7 +264,7 @@ class _CleanUp:
         """Write records to a new place and let their rows name it."""
         appender = self._appender
         objects = self._repository.objects
-        rows = []
+        moved: dict[tuple[int, bytes], Location] = {}
         for kind, object_id, record in records:
             segment, offset = appender.append(record)
             old = objects.find_location(kind, object_id)
@@ -273,11 +273,11 @@ class _CleanUp:
             new = Location(
                 segment, offset, record.encoding, record.raw_size, len(record.payload), record.base, depth
             )
-            rows.append((kind, object_id, *new))
+            moved[kind, object_id] = new
         ends = appender.sync()
         self._database.begin()
-        self._database.execute_many("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-        self._database.execute_many("INSERT OR REPLACE INTO segments VALUES (?, ?, ?)", ends)
+        write_locations(self._database, moved, move=True)
+        write_ends(self._database, ends)
         self._database.commit()
         appender.accept()
 

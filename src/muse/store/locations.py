@@ -12,8 +12,10 @@ READ_BYTES = 1 << 20
 READ_GAP_BYTES = 16 << 10
 """Records this close are read in one call: reading on costs less than asking again."""
 
-_END = f"offset + stored_size + {HEADER.size} + CASE WHEN base IS NULL THEN 0 ELSE {ID_BYTES} END"
-PLACE_COLUMNS = f"segment, offset, {_END}, kind, objects.id, base, depth"
+LOCATION_COLUMNS = "segment, offset, encoding, raw_size, stored_size, base, depth"
+RECORD_BYTES = f"(stored_size + {HEADER.size} + CASE WHEN base IS NULL THEN 0 ELSE {ID_BYTES} END)"
+"""The size of a whole record, as SQL over the table `objects`; `Location.size_bytes` is the same."""
+PLACE_COLUMNS = f"segment, offset, offset + {RECORD_BYTES}, kind, objects.id, base, depth"
 
 
 class Location(NamedTuple):

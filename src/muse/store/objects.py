@@ -15,6 +15,7 @@ from muse.packs.record import Record, encode_record
 from muse.store.cache import MAX_OBJECT_BYTES, Key, ObjectCache
 from muse.store.database import Database
 from muse.store.locations import (
+    LOCATION_COLUMNS,
     PLACE_COLUMNS,
     READ_BYTES,
     Extent,
@@ -25,6 +26,7 @@ from muse.store.locations import (
     join_neighbours,
     place_of,
 )
+from muse.store.overlay import Overlay
 from muse.store.records import corrupt_object, decode_stored, missing_object, parse_stored
 from muse.store.segments import SegmentReader
 
@@ -35,7 +37,6 @@ FRESH_BYTES = 1 << 20
 """What `load_many` has decoded before it goes into the cache at once."""
 
 _new = tuple.__new__
-_COLUMNS = "segment, offset, encoding, raw_size, stored_size, base, depth"
 
 
 class ObjectStore:
@@ -48,9 +49,9 @@ class ObjectStore:
         self._database = database
         self._segments = SegmentReader(segments_dir)
         self._cache = ObjectCache()
-        self._pending: dict[Key, Location] = {}
-        self._pending_commits: dict[bytes, Node] = {}
-        self._before_pending_read = _nothing
+        self.overlay = Overlay()
+        """Filled by the open transaction."""
+        self._pending = self.overlay.locations
 
     def has(self, kind: Kind, object_id: bytes) -> bool:
         return self.find_location(kind, object_id) is not None
@@ -216,7 +217,7 @@ class ObjectStore:
 
     def find_node(self, commit_id: bytes) -> Node | None:
         """Return a commit's place in the graph without decoding it."""
-        node = self._pending_commits.get(commit_id)
+        node = self.overlay.commits.get(commit_id)
         if node is not None:
             return node
         row = self._database.find_row(
@@ -240,7 +241,7 @@ class ObjectStore:
         if location is not None:
             return location
         row = self._database.find_row(
-            f"SELECT {_COLUMNS} FROM objects WHERE kind = ? AND id = ?", (int(kind), object_id)
+            f"SELECT {LOCATION_COLUMNS} FROM objects WHERE kind = ? AND id = ?", (int(kind), object_id)
         )
         return None if row is None else Location._make(row)
 
@@ -254,7 +255,7 @@ class ObjectStore:
 
     def _read(self, kind: int, object_id: bytes, location: Location) -> Record:
         if (kind, object_id) in self._pending:
-            self._before_pending_read()
+            self.overlay.write_out()
         data = self._segments.read(location.segment, location.offset, location.size_bytes)
         return parse_stored(kind, object_id, memoryview(data))
 
@@ -283,7 +284,7 @@ class ObjectStore:
     def _iter_views(self, parts: Sequence[Place | Extent]) -> Iterator[memoryview | None]:
         """Read in the order given, what lies close together at once; None for what cannot be read there."""
         if self._pending:
-            self._before_pending_read()
+            self.overlay.write_out()
         for first, stop, segment, start, end in iter_runs(parts):
             try:
                 data = memoryview(self._segments.read(segment, start, end - start))
@@ -296,19 +297,11 @@ class ObjectStore:
 
     # ---- for the transaction
 
-    def begin_overlay(self, before_pending_read: object) -> tuple[dict[Key, Location], dict[bytes, Node]]:
-        """Return the tables of what is put but not named yet; the caller fills them."""
-        assert callable(before_pending_read)
-        self._before_pending_read = before_pending_read
-        return self._pending, self._pending_commits
-
-    def end_overlay(self, *, failed: bool) -> None:
-        """Forget what was put: by now it is named, or it never will be."""
-        if failed and self._pending:
-            self._cache.clear()
-            self._segments.forget()
-        self._pending.clear()
-        self._pending_commits.clear()
+    def drop_overlay(self) -> None:
+        """Forget what was put and will never be named, wherever it was kept."""
+        if self._pending:
+            self.forget()
+        self.overlay.clear()
 
     def remember(self, kind: int, object_id: bytes, data: bytes | memoryview) -> None:
         """Keep an object that was just put: the next version of it will want it as base."""
@@ -319,7 +312,3 @@ class ObjectStore:
         """Drop all caches and open files."""
         self._cache.clear()
         self._segments.forget()
-
-
-def _nothing() -> None:
-    pass

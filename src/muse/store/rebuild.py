@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from muse.errors import InvalidData, MuseError, NotFound
-from muse.history.walk import next_generation
+from muse.history.walk import Node, next_generation
 from muse.objects.commit import decode_commit
 from muse.objects.ids import Kind, format_id, hash_bytes
 from muse.packs.pack import HEAD, MAGIC, VERSION, read_index
@@ -17,6 +17,7 @@ from muse.packs.record import Record, decode_object, parse_record
 from muse.store.database import Database
 from muse.store.failure import os_failure
 from muse.store.fsck import Problem
+from muse.store.index import write_ends, write_locations, write_nodes
 from muse.store.locations import Location
 from muse.store.locks import RepositoryLock
 from muse.store.objects import ObjectStore
@@ -71,7 +72,7 @@ class _Rebuild:
         (folder / SEGMENTS).mkdir(exist_ok=True)
         self._database = Database.create(self._new_path)
         self._objects = ObjectStore(self._database, folder / SEGMENTS)
-        self._pending, _ = self._objects.begin_overlay(lambda: None)
+        self._pending = self._objects.overlay.locations
         self._waiting: list[tuple[int, int, int, bytes]] = []
         self._problems: list[Problem] = []
         self._count = 0
@@ -135,7 +136,7 @@ class _Rebuild:
                 if isinstance(record.payload, memoryview):
                     record.payload.release()
                 offset = end
-        self._database.execute("INSERT INTO segments VALUES (?, ?, ?)", (number, offset, adopted))
+        write_ends(self._database, [(number, offset, adopted)])
 
     def _read_record(self, number: int, offset: int, record: Record) -> bool:
         """Add one object; returns False when its base has not been seen yet."""
@@ -190,10 +191,7 @@ class _Rebuild:
     def _write_pending(self) -> None:
         self._progress("reading segments", self._count, None, "objects")
         self._database.begin()
-        self._database.execute_many(
-            "INSERT OR IGNORE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            ((int(key[0]), key[1], *location) for key, location in sorted(self._pending.items())),
-        )
+        write_locations(self._database, self._pending)
         self._database.commit()
         self._pending.clear()
 
@@ -223,13 +221,11 @@ class _Rebuild:
                 else:
                     generations[stack.pop()] = next_generation(generations[parent] for parent in parents)
         self._database.begin()
-        self._database.execute_many(
-            "INSERT INTO commits VALUES (?, ?, ?, ?, ?)",
-            (
-                (commit_id, b"".join(parents), generations[commit_id], time_s, tree)
-                for commit_id, (parents, time_s, tree) in sorted(commits.items())
-            ),
+        nodes = (
+            Node(commit_id, parents, generations[commit_id], time_s, tree)
+            for commit_id, (parents, time_s, tree) in sorted(commits.items())
         )
+        write_nodes(self._database, nodes)
         self._database.commit()
         return len(commits)
 

@@ -19,7 +19,7 @@ from muse.objects.ids import Kind, hash_bytes
 from muse.objects.tree import CHUNKED_FILE, FILE
 from muse.packs.pack import PackWriter, verify_pack
 from muse.packs.record import Encoding, Record, encode_object
-from muse.store import transaction as transaction_module
+from muse.store import objectwriter
 from muse.store.repository import Repository
 
 
@@ -102,7 +102,7 @@ def test_a_similar_version_costs_little_and_chains_stay_short(repository: Reposi
     def depth(record: Record) -> int:
         return 0 if record.base is None else 1 + depth(by_id[record.base])
 
-    assert max(map(depth, records)) == transaction_module.MAX_DEPTH
+    assert max(map(depth, records)) == objectwriter.MAX_DEPTH
     assert sum(record.base is None for record in records) == 3
     assert sum(len(record.payload) for record in records) < 3.5 * len(records[0].payload)
     with Repository.open(repository.work_dir) as fresh:
@@ -261,7 +261,7 @@ def test_flushed_objects_outlive_a_failure_and_refs_do_not(repository: Repositor
 def test_a_long_transaction_flushes_by_itself(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transaction_module, "FLUSH_ROWS", 10)
+    monkeypatch.setattr(objectwriter, "FLUSH_ROWS", 10)
     with Repository.open(repository.work_dir) as other, repository.transaction() as transaction:
         ids = [transaction.put(Kind.BLOB, b"%d" % number) for number in range(25)]
         assert len(other.objects.find_missing(Kind.BLOB, ids)) == 5
