@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from muse.errors import MuseError, NotFound, UsageError
 from muse.objects.ids import ID_BYTES, KINDS_BY_WORD, PREFIX, Kind, short_id
-from muse.store.refs import SYMBOLIC
 
 if TYPE_CHECKING:
     from muse.store.repository import Repository
@@ -207,10 +206,13 @@ def _unknown(repository: Repository, name: str, text: str) -> MuseError:
     )
 
 
-# ---- earlier values
+# ---- earlier values and upstreams
 
 
 def _resolve_at(repository: Repository, name: str, argument: str, text: str) -> Found:
+    """Resolve `name@{inner}`: an earlier value of a ref, or what a branch follows."""
+    from muse.store.earlier import find_earlier, find_earlier_head
+
     inner = argument[1:-1]
     if name in ("", "@") and inner.isdigit():
         branch = repository.refs.head().ref
@@ -220,67 +222,28 @@ def _resolve_at(repository: Repository, name: str, argument: str, text: str) -> 
     if not inner.isdigit() or not inner.isascii():
         raise _bad(text)
     if name in ("HEAD", "@"):
-        return _earlier_head(repository, int(inner), text)
+        commit = find_earlier_head(repository, int(inner))
+        if commit is None:
+            raise _too_far(text, "HEAD")
+        return Found(Kind.COMMIT, commit)
     ref_name = next((ref for ref in _candidates(name) if repository.refs.get(ref) is not None), None)
     if ref_name is None:
         raise _unknown(repository, name, text)
-    if inner.strip("0") == "":
-        found = _find_ref(repository, ref_name)
-        assert found is not None
-        return found
-    left = int(inner)
-    for operation in repository.operations.iter():
-        for change in operation.changes:
-            if change.ref == ref_name:
-                left -= 1
-                if left == 0 and change.old is not None:
-                    return Found(Kind(change.old_kind), change.old)
-        if left == 0:
-            break
-    raise _too_far(text, name)
-
-
-def _earlier_head(repository: Repository, count: int, text: str) -> Found:
-    """Walk the log back, with HEAD and the branches as they were before each operation."""
-    head = repository.refs.head()
-    branch, commit = head.ref, head.target
-    branches: dict[str, bytes | None] = {}
-    operations = repository.operations.iter()
-    left = count
-    while left:
-        operation = next(operations, None)
-        if operation is None:
-            raise _too_far(text, "HEAD")
-        touched = False
-        before = branch
-        for change in operation.changes:
-            if change.ref == "HEAD":
-                touched = True
-                before = change.old.decode() if change.old_kind == SYMBOLIC and change.old else None
-                commit = change.old if before is None else None
-            else:
-                branches[change.ref] = change.old
-                touched |= change.ref == branch
-        if before is not None:
-            if before not in branches:
-                ref = repository.refs.get(before)
-                branches[before] = None if ref is None else ref.target
-            commit = branches[before]
-        branch = before
-        left -= touched
-    if commit is None:
-        raise _too_far(text, "HEAD")
-    return Found(Kind.COMMIT, commit)
+    count = int(inner)
+    found = _find_ref(repository, ref_name) if count == 0 else find_earlier(repository, ref_name, count)
+    if found is None:
+        raise _too_far(text, name)
+    return Found(*found)
 
 
 def _resolve_upstream(repository: Repository, name: str, text: str) -> Found:
+    from muse.store.tracking import find_upstream
+
     branch = repository.refs.head().branch if name in ("", "@", "HEAD") else name.removeprefix("heads/")
-    remote = repository.settings.get(f"branch.{branch}.remote") or "origin"
-    upstream = repository.settings.get(f"branch.{branch}.merge") or f"heads/{branch}"
-    ref = repository.refs.get(f"remotes/{remote}/{upstream}")
-    if branch is None or ref is None:
+    target = None if branch is None else find_upstream(repository, branch).target
+    if target is None:
         raise NotFound("unknown-revision", f'"{text}": the branch follows none that is known of a remote')
-    return Found(ref.kind, ref.target)
+    return Found(Kind.COMMIT, target)
 
 
 # ---- kinds

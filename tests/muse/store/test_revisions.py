@@ -92,6 +92,16 @@ def test_near_names_are_offered(history: History) -> None:
     assert "feature/long-name" in (caught.value.hint or "")
 
 
+def test_a_branch_follows_the_only_remote_whatever_its_name(repository: Repository) -> None:
+    with repository.transaction() as transaction:
+        first = put_commit(transaction, {"a": b"1"})
+        transaction.set_head("heads/main")
+        transaction.set_ref("heads/main", put_commit(transaction, {"a": b"2"}, (first,)))
+        transaction.set_ref("remotes/studio/heads/main", first)
+        repository.settings.set("remote.studio.url", "http://hub.example/ada/song", transaction)
+    assert resolve_revision(repository, "@{upstream}") == first
+
+
 def test_a_branch_without_commits_says_so(repository: Repository) -> None:
     with pytest.raises(NotFound) as caught:
         resolve_revision(repository, "HEAD")

@@ -62,9 +62,9 @@ def run(context: Context, options: Namespace) -> None:
 
 def find_origin(context: Context, named: str | None) -> Origin:
     """Return the hub that is meant: by address, by remote, or the one of this repository."""
-    from muse.cli.tracking import default_remote
     from muse.remote.address import parse_hub_url, parse_url
     from muse.remote.state import get_remote_url
+    from muse.store.tracking import default_remote
 
     if named is not None and "://" in named:
         return parse_url(named)[0] if named.count("/") > 3 else parse_hub_url(named)

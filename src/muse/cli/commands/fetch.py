@@ -45,7 +45,7 @@ def run(context: Context, options: Namespace) -> None:
 
 def choose_remote(context: Context, named: str | None) -> str:
     """Return the named remote, or the one that the current branch follows."""
-    from muse.cli.tracking import default_remote, find_upstream
+    from muse.store.tracking import default_remote, find_upstream
 
     repository = context.repository
     branch = repository.refs.head().branch

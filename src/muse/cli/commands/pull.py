@@ -26,8 +26,8 @@ def configure(parser: Parser) -> None:
 
 def run(context: Context, options: Namespace) -> None:
     from muse.cli.commands.fetch import choose_remote, fetch_remote, fetched_json, print_fetched
-    from muse.cli.tracking import find_upstream
     from muse.objects.ids import format_id
+    from muse.store.tracking import find_upstream
 
     repository, output = context.repository, context.output
     head = repository.refs.head()

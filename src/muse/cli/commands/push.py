@@ -69,10 +69,10 @@ def configure(parser: Parser) -> None:
 
 
 def run(context: Context, options: Namespace) -> None:
-    from muse.cli.tracking import default_remote, find_upstream
     from muse.remote.push import PushOptions, push
     from muse.remote.selection import select_refs
     from muse.remote.state import find_open_push, get_remote_url
+    from muse.store.tracking import default_remote, find_upstream
 
     repository = context.repository
     head = repository.refs.head()
@@ -172,7 +172,7 @@ def _short_time(text: object) -> str:
 
 def _followed(repository: Repository, remote: str, options: Namespace) -> list[str]:
     """Push the current branch to the one that it follows, where that has another name."""
-    from muse.cli.tracking import find_upstream
+    from muse.store.tracking import find_upstream
 
     branch = repository.refs.head().branch
     if branch is None or options.all or options.tags or options.delete:

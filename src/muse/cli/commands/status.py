@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from muse.cli.arguments import Parser
     from muse.cli.context import Context
-    from muse.cli.tracking import Upstream
     from muse.store.repository import Repository
+    from muse.store.tracking import Upstream
     from muse.worktree.status import Modified
 
 EXAMPLE = """muse status
@@ -31,7 +31,7 @@ def configure(parser: Parser) -> None:
 def run(context: Context, options: Namespace) -> None:
     from muse.cli.output import clean_line
     from muse.cli.revisions import tree_path
-    from muse.cli.tracking import find_upstream
+    from muse.store.tracking import find_upstream
     from muse.store.unfinished import find_unfinished
     from muse.worktree.status import status
 
