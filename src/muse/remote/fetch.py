@@ -13,7 +13,13 @@ from muse.objects.commit import decode_tag
 from muse.objects.ids import Kind
 from muse.remote.client import CLIENT_NAME, JSON_TYPE, HubClient
 from muse.remote.receive import Receiver, Stream, missing_objects
-from muse.remote.state import get_remote_url, load_tracking_refs, save_limits, tracking_prefix
+from muse.remote.state import (
+    find_tracking_refs,
+    get_remote_url,
+    load_tracking_refs,
+    save_limits,
+    tracking_prefix,
+)
 from muse.remote.stopwatch import Phase, Stopwatch
 from muse.store.progress import Progress, silent
 from muse.wire.fetch import MAX_WANTS, FetchRequest
@@ -41,8 +47,8 @@ class RefChange(NamedTuple):
 
 
 class Fetched(NamedTuple):
-    """A fetch that is complete. `refs` are all of the remote's; `kept_tags` are tags that differ here and
-    were left alone. `phases` add up to the whole of it.
+    """A fetch that is complete. `refs` are all of the remote's, or at least those asked for; `kept_tags` are
+    tags that differ here and were left alone. `phases` add up to the whole of it.
     """
 
     remote: str
@@ -114,7 +120,9 @@ class _Fetch:
     def _attempt(self) -> Fetched:
         self._watch.switch("ask")
         self._changes, self._kept_tags = [], []
-        request = FetchRequest(self._refs or None, self._find_haves(), True, CLIENT_NAME)
+        request = FetchRequest(
+            self._refs or None, self._find_haves(), True, CLIENT_NAME, all_refs=self._needs_all_refs
+        )
         body = json.dumps(request.to_json()).encode()
         with self._hub.open_frames(f"{self._path}/fetch", JSON_TYPE, body) as answer:
             fetched = self._take(Stream(answer, self._progress))
@@ -149,8 +157,13 @@ class _Fetch:
 
     # ---- objects
 
+    @property
+    def _needs_all_refs(self) -> bool:
+        """What is gone at the remote is known only from all that is there."""
+        return self._prune or not self._refs
+
     def _find_haves(self) -> list[bytes]:
-        """Return the commits and tags that refs lead to here: everything they name is here as well."""
+        """Return commits and tags that refs lead to here: everything they name is here as well."""
         objects = self._repository.objects
         haves: dict[bytes, None] = {}
         head = self._repository.refs.head().target
@@ -158,6 +171,8 @@ class _Fetch:
             haves[head] = None
         for prefix in (tracking_prefix(self._remote), HEADS, TAGS, "remotes/"):
             for ref in self._repository.refs.iter(prefix):
+                if len(haves) >= MAX_WANTS:
+                    return list(haves)[:MAX_WANTS]
                 kind, target = ref.kind, ref.target
                 while kind is Kind.TAG and target not in haves:
                     haves[target] = None
@@ -225,8 +240,11 @@ class _Fetch:
     def _move_refs(
         self, transaction: Transaction, refs: Mapping[str, Ref], wanted: Mapping[str, Ref]
     ) -> None:
-        before = load_tracking_refs(self._repository, self._remote)
         prefix = tracking_prefix(self._remote)
+        if self._needs_all_refs:
+            before = load_tracking_refs(self._repository, self._remote)
+        else:
+            before = find_tracking_refs(self._repository, self._remote, wanted)
         for name, ref in wanted.items():
             old = before.get(name)
             if old != ref:

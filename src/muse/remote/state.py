@@ -5,6 +5,7 @@ way.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from muse.errors import InvalidData, NotFound
@@ -41,6 +42,12 @@ def load_tracking_refs(repository: Repository, remote: str) -> dict[str, Ref]:
     """Return the refs of the remote as last seen, by their names there (`heads/main`)."""
     prefix = tracking_prefix(remote)
     return {ref.name.removeprefix(prefix): Ref(ref.target, ref.kind) for ref in repository.refs.iter(prefix)}
+
+
+def find_tracking_refs(repository: Repository, remote: str, names: Iterable[str]) -> dict[str, Ref]:
+    """Return those of the remote's refs with these names there that were seen."""
+    found = ((name, repository.refs.get(tracking_prefix(remote) + name)) for name in names)
+    return {name: Ref(ref.target, ref.kind) for name, ref in found if ref is not None}
 
 
 def save_tracking_refs(

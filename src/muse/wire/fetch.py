@@ -16,12 +16,16 @@ MAX_WANTS = 10_000
 
 
 class FetchRequest(NamedTuple):
-    """`wants` are ref names or commit ids in hex; None means all refs. `packs` False: records only."""
+    """`wants` are ref names or commit ids in hex; None means all refs. `packs` False: records only.
+
+    `all_refs` False: the answer lists those refs only that are wanted by name.
+    """
 
     wants: list[str] | None
     haves: list[bytes]
     packs: bool = True
     client: str = ""
+    all_refs: bool = True
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -30,6 +34,7 @@ class FetchRequest(NamedTuple):
             "wants": self.wants,
             "haves": [have.hex() for have in self.haves],
             "packs": self.packs,
+            "all_refs": self.all_refs,
         }
 
 
@@ -42,11 +47,17 @@ def parse_fetch_request(data: object) -> FetchRequest:
         if not all(isinstance(want, str) for want in wants):
             raise fields.wrong("wants")
     haves = [fields.from_hex("haves", have, ID_BYTES) for have in fields.items("haves", MAX_WANTS)]
-    return FetchRequest(wants, haves, fields.flag("packs", True), fields.text("client", "")[:200])
+    return FetchRequest(
+        wants,
+        haves,
+        fields.flag("packs", True),
+        fields.text("client", "")[:200],
+        fields.flag("all_refs", True),
+    )
 
 
 class FetchHeader(NamedTuple):
-    """H of a fetch: all refs of the repository."""
+    """H of a fetch: the refs of the repository, or those of them that were asked for."""
 
     repository: str
     default_branch: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from muse.errors import CorruptStore, NotFound
@@ -12,6 +12,7 @@ from muse.objects.ids import ID_BYTES, Kind
 from muse.packs.record import Record, encode_object
 from muse.wire.fetch import FetchHeader, FetchRequest, PackAddress
 from muse.wire.frames import BLOBS, COMMITS, HEADER, PACKS, TREES, RecordBatch, encode_json
+from muse.wire.refnames import is_ref_name
 from muse.wire.refs import Ref
 from muse.wire.stream import Progress
 from musehub.accounts.actor import Actor
@@ -21,7 +22,7 @@ from musehub.db.history import find_generations, find_trees
 from musehub.db.objects import find_present_objects
 from musehub.db.packs import PackRow, find_packs
 from musehub.db.records import find_positions
-from musehub.db.refs import list_refs
+from musehub.db.refs import find_refs, list_refs
 from musehub.db.repositories import RepositoryRow
 from musehub.fetch.blobs import iter_blob_records, plan_blobs
 from musehub.fetch.trees import ASK_AT_ONCE, TreeWalk
@@ -54,13 +55,6 @@ class FetchEvent(NamedTuple):
     seconds: float
 
 
-class Opened(NamedTuple):
-    """A repository that may be read, with its refs at this moment."""
-
-    repository: RepositoryRow
-    refs: dict[str, Ref]
-
-
 class Named(NamedTuple):
     """What names and ids stand for, tags followed to their targets; commits with their generations."""
 
@@ -80,11 +74,10 @@ class FetchService:
         self.limits = limits_of(settings)
         self.observers: list[Callable[[FetchEvent], None]] = []
 
-    async def open(self, actor: Actor, owner: str, name: str) -> Opened:
+    async def open(self, actor: Actor, owner: str, name: str) -> RepositoryRow:
         """Raises `repository-not-found`."""
         async with self.database.read("open fetch") as conn:
-            repository = await get_repository(conn, actor, Action.READ, owner, name)
-            return Opened(repository, await list_refs(conn, repository.id))
+            return await get_repository(conn, actor, Action.READ, owner, name)
 
     async def presign(self, repository_id: int, packs: Iterable[PackRow]) -> list[PackAddress]:
         ttl_s = self.settings.presign_ttl_s
@@ -114,14 +107,13 @@ class FetchService:
 class FetchAnswer:
     """One answer: `begin`, then `run`; `progress` says what goes on meanwhile."""
 
-    def __init__(self, service: FetchService, opened: Opened, request: FetchRequest) -> None:
+    def __init__(self, service: FetchService, repository: RepositoryRow, request: FetchRequest) -> None:
         self._service = service
         self._database = service.database
-        self._repository = opened.repository
-        self._refs = opened.refs
+        self._repository = repository
         self._request = request
         self._reader = ObjectReader(
-            service.database, service.store, opened.repository.id, keep_records_bytes=KEEP_RECORDS_BYTES
+            service.database, service.store, repository.id, keep_records_bytes=KEEP_RECORDS_BYTES
         )
         self.progress = Progress("find what is missing", 0, None)
         self.counts: dict[str, int] = {}
@@ -129,9 +121,10 @@ class FetchAnswer:
 
     async def begin(self, send: Send) -> None:
         """Send H, once the wanted names are known to exist; raises `unknown-revision` before that."""
-        self._wanted = await self._resolve_wants()
+        refs = await self._load_refs()
+        self._wanted = await self._resolve_wants(refs)
         header = FetchHeader(
-            self._repository.full_name, self._repository.default_branch, self._refs, self._service.limits
+            self._repository.full_name, self._repository.default_branch, refs, self._service.limits
         )
         await send(encode_json(HEADER, header.to_json()))
 
@@ -166,11 +159,19 @@ class FetchAnswer:
 
     # ---- what is wanted and had
 
-    async def _resolve_wants(self) -> Named:
+    async def _load_refs(self) -> dict[str, Ref]:
+        """All of this moment, or those wanted by name where others are not asked for."""
+        wants = self._request.wants
+        async with self._database.read("load refs") as conn:
+            if wants is None or self._request.all_refs:
+                return await list_refs(conn, self._repository.id)
+            return await find_refs(conn, self._repository.id, list(filter(is_ref_name, wants)))
+
+    async def _resolve_wants(self, refs: Mapping[str, Ref]) -> Named:
         targets: dict[Kind, set[bytes]] = {kind: set() for kind in Kind}
-        names = self._request.wants if self._request.wants is not None else list(self._refs)
+        names = self._request.wants if self._request.wants is not None else list(refs)
         for name in names:
-            ref = self._refs.get(name)
+            ref = refs.get(name)
             if ref is not None:
                 targets[ref.kind].add(ref.target)
             else:

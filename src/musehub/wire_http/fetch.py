@@ -42,11 +42,11 @@ class FetchEndpoints:
         exchange = Exchange(scope, receive, send)
         started = time.perf_counter()
         actor = await exchange.admit(load_request_actor(exchange.scope, self._accounts, self._settings))
-        opened = await exchange.admit(self._service.open(actor, parts["owner"], parts["name"]))
+        repository = await exchange.admit(self._service.open(actor, parts["owner"], parts["name"]))
         request = await exchange.admit(
             self._bodies.read_json(exchange, actor, MAX_REQUEST_BYTES, parse_fetch_request)
         )
-        work = FetchAnswer(self._service, opened, request)
+        work = FetchAnswer(self._service, repository, request)
         answer = FrameAnswer(exchange, self._settings.heartbeat_s)
         outcome, code = "cancelled", None
         try:
@@ -65,7 +65,7 @@ class FetchEndpoints:
             return
         finally:
             seconds = time.perf_counter() - started
-            event = FetchEvent(opened.repository, actor, outcome, code, work.counts, seconds)
+            event = FetchEvent(repository, actor, outcome, code, work.counts, seconds)
             for observe in self._service.observers:
                 observe(event)
         await answer.finish()

@@ -269,6 +269,32 @@ def test_only_the_refs_asked_for_move(source: Repository, target: Repository, se
     assert [ref.name for ref in target.refs.iter()] == ["remotes/origin/heads/side"]
 
 
+def test_all_refs_are_asked_for_only_where_all_are_needed(
+    source: Repository, target: Repository, serve: Serve
+) -> None:
+    hub = FakeHub(source)
+    client = serve(hub)
+    fetch(target, "origin", client, refs=["main"])
+    fetch(target, "origin", client, refs=["main"], prune=True)
+    fetch(target, "origin", client)
+    assert [request["all_refs"] for request in hub.fetch_requests] == [False, True, True]
+
+
+def test_no_more_haves_are_named_than_a_hub_takes(
+    source: Repository, target: Repository, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = FakeHub(source)
+    client = serve(hub)
+    fetch(target, "origin", client)
+    own = [commit_files(target, {"mine": b"%d" % number}, branch=f"b{number}") for number in range(4)]
+    monkeypatch.setattr("muse.remote.fetch.MAX_WANTS", 3)
+    fetch(target, "origin", client, refs=["main"])
+    haves = hub.fetch_requests[-1]["haves"]
+    assert len(haves) == len(set(haves)) == 3
+    assert hub.head.hex() in haves
+    assert set(haves) <= {hub.head.hex(), *(commit.hex() for commit in own)}
+
+
 def test_a_rewritten_branch_is_reported_as_forced(
     source: Repository, target: Repository, serve: Serve
 ) -> None:
