@@ -20,7 +20,8 @@ from muse.objects.ids import Kind
 from muse.objects.tree import EXECUTABLE, FILE, SYMLINK, Entry
 from muse.store.progress import Progress
 from muse.store.repository import Repository
-from muse.worktree.checkout import CheckoutResult, checkout, restore
+from muse.worktree.application import CheckoutResult
+from muse.worktree.checkout import checkout, restore
 from muse.worktree.snapshot import snapshot
 from muse.worktree.state import Problem
 from muse.worktree.status import Status, status
