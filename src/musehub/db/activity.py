@@ -11,8 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from musehub.db.bulk import insert_ignore
 from musehub.db.instants import to_micros
-from musehub.db.packs import PackRow
-from musehub.db.tables import activity, integrity_problems, packs, pushes, users
+from musehub.db.tables import activity, integrity_problems, users
 
 
 class ActivityRow(NamedTuple):
@@ -30,13 +29,6 @@ class ProblemRow(NamedTuple):
     problem: str
     found_at: datetime
     seen_at: datetime
-
-
-async def find_pusher(conn: AsyncConnection, repository_id: int, push_id: bytes) -> int | None:
-    """The id of the user whose push it was."""
-    c = pushes.c
-    query = sa.select(c.user_id).where(c.repository_id == repository_id, c.id == push_id)
-    return (await conn.execute(query)).scalar()
 
 
 async def insert_activity(
@@ -74,20 +66,6 @@ async def list_activity(
         last = sa.select(c.created_at).where(c.id == before).scalar_subquery()
         query = query.where(sa.tuple_(c.created_at, c.id) < sa.tuple_(last, before))
     return [ActivityRow._make(row) for row in await conn.execute(query)]
-
-
-async def list_packs_after(
-    conn: AsyncConnection, repository_id: int, after: int, limit: int
-) -> list[PackRow]:
-    """Packs in the order in which they were recorded, from the one after `after` on."""
-    c = packs.c
-    query = (
-        sa.select(c.id, c.digest, c.size_bytes, c.object_count)
-        .where(c.repository_id == repository_id, c.id > after)
-        .order_by(c.id)
-        .limit(limit)
-    )
-    return [PackRow(*row) for row in await conn.execute(query)]
 
 
 async def save_problem(

@@ -36,26 +36,6 @@ class MissingRow(NamedTuple):
     found_at: datetime
 
 
-async def sum_stored(conn: AsyncConnection, repository_id: int) -> Totals:
-    """What a repository really holds, row by row."""
-
-    def summed(column: sa.ColumnElement[int], table: sa.Table) -> sa.ScalarSelect[int]:
-        here = table.c.repository_id == repository_id
-        return sa.select(sa.cast(sa.func.coalesce(column, 0), sa.BigInteger)).where(here).scalar_subquery()
-
-    row = (
-        await conn.execute(
-            sa.select(
-                summed(sa.func.sum(packs.c.size_bytes), packs),
-                summed(sa.func.sum(sa.func.length(records.c.payload)), records),
-                summed(sa.func.count(blobs.c.id), blobs),
-                summed(sa.func.count(records.c.id), records),
-            )
-        )
-    ).one()
-    return Totals(row[0] + row[1], row[2] + row[3])
-
-
 async def list_missing(conn: AsyncConnection, repository_id: int, limit: int = SOME) -> list[MissingRow]:
     m = missing_objects.c
     query = sa.select(m.kind, m.id, m.found_at).where(m.repository_id == repository_id).limit(limit)
@@ -64,13 +44,16 @@ async def list_missing(conn: AsyncConnection, repository_id: int, limit: int = S
 
 async def list_baseless_blobs(conn: AsyncConnection, repository_id: int) -> list[bytes]:
     """Blobs whose base or whose pack is not recorded."""
+    return list((await conn.execute(_baseless_blobs(repository_id).limit(SOME))).scalars())
+
+
+def _baseless_blobs(repository_id: int) -> sa.Select[Any]:
     base = blobs.alias("base")
     has_base = sa.exists().where(base.c.repository_id == repository_id, base.c.id == blobs.c.base)
     has_pack = sa.exists().where(packs.c.id == blobs.c.pack_id, packs.c.repository_id == repository_id)
-    query = sa.select(blobs.c.id).where(
+    return sa.select(blobs.c.id).where(
         blobs.c.repository_id == repository_id, (blobs.c.base.is_not(None) & ~has_base) | ~has_pack
     )
-    return list((await conn.execute(query.limit(SOME))).scalars())
 
 
 async def list_commits_without_record(conn: AsyncConnection, repository_id: int) -> list[bytes]:
@@ -147,12 +130,8 @@ async def remove_broken_packs(
         deleted = blobs.delete().where(here, blobs.c.pack_id.in_(these)).returning(blobs.c.id)
         gone += (await conn.execute(deleted)).scalars()
         await conn.execute(packs.delete().where(packs.c.id.in_(these)))
-    base = blobs.alias("base")
-    has_base = sa.exists().where(base.c.repository_id == repository_id, base.c.id == blobs.c.base)
-    has_pack = sa.exists().where(packs.c.id == blobs.c.pack_id, packs.c.repository_id == repository_id)
     while True:
-        query = sa.select(blobs.c.id).where(here, (blobs.c.base.is_not(None) & ~has_base) | ~has_pack)
-        stranded = list((await conn.execute(query)).scalars())
+        stranded = list((await conn.execute(_baseless_blobs(repository_id))).scalars())
         if not stranded:
             break
         wanted = ids_relation(conn, stranded)
@@ -175,14 +154,6 @@ async def remove_broken_records(
         deleted = records.delete().where(this).returning(records.c.position)
         position = (await conn.execute(deleted)).scalar()
         await insert_missing(conn, repository_id, [(kind, object_id)], now, position)
-
-
-async def delete_commit_rows(conn: AsyncConnection, repository_id: int, ids: Sequence[bytes]) -> None:
-    """Take away what tables say about commits and their parents; records stay."""
-    for table, column in ((commits, commits.c.id), (commit_parents, commit_parents.c.commit_id)):
-        wanted = ids_relation(conn, ids)
-        these = column.in_(sa.select(wanted.c.id))
-        await conn.execute(table.delete().where(table.c.repository_id == repository_id, these))
 
 
 async def insert_missing(

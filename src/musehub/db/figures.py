@@ -1,4 +1,4 @@
-"""What jobs work out of: commits and what they changed, who made them, and what a repository takes up."""
+"""What jobs work out of: commits and what they changed, and who made them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from musehub.db.bulk import ids_relation, insert_ignore
 from musehub.db.tables import (
-    blobs,
     commit_figures,
     commit_parents,
     commits,
     contributors,
     file_changes,
-    packs,
-    records,
 )
 
 FIGURE_COLUMNS = ("repository_id", "commit_id", "committed_at", "files")
@@ -70,19 +67,6 @@ class PathFigures(NamedTuple):
     changes: int
     added: int
     removed: int
-
-
-class StoredFigures(NamedTuple):
-    """What a repository takes up; raw bytes are those before compression and deltas."""
-
-    packs: int
-    pack_bytes: int
-    blobs: int
-    blob_stored_bytes: int
-    blob_raw_bytes: int
-    records: int
-    record_stored_bytes: int
-    record_raw_bytes: int
 
 
 async def list_new_commits(
@@ -260,24 +244,3 @@ async def list_contributors(
     found = [Contributor._make(row) for row in await conn.execute(query)]
     count = await conn.scalar(sa.select(sa.func.count()).where(c.repository_id == repository_id))
     return found, int(count or 0)
-
-
-async def sum_stored(conn: AsyncConnection, repository_id: int) -> StoredFigures:
-    """Three statements, each over the rows of this repository; no bytes are read."""
-
-    def total(column: Any) -> Any:
-        return sa.cast(sa.func.coalesce(sa.func.sum(column), 0), sa.BigInteger)
-
-    queries = (
-        sa.select(sa.func.count(), total(packs.c.size_bytes)).where(packs.c.repository_id == repository_id),
-        sa.select(sa.func.count(), total(blobs.c.stored_size), total(blobs.c.raw_size)).where(
-            blobs.c.repository_id == repository_id
-        ),
-        sa.select(sa.func.count(), total(sa.func.length(records.c.payload)), total(records.c.raw_size)).where(
-            records.c.repository_id == repository_id
-        ),
-    )
-    figures: list[int] = []
-    for query in queries:
-        figures += (await conn.execute(query)).one()
-    return StoredFigures(*figures)

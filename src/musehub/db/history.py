@@ -137,6 +137,14 @@ async def insert_commits(
     await insert_ignore(conn, commit_parents, PARENT_COLUMNS, sorted(parents, key=_second_and_third))
 
 
+async def delete_commit_rows(conn: AsyncConnection, repository_id: int, ids: Sequence[bytes]) -> None:
+    """Take away what tables say about commits and their parents; records stay."""
+    for table, column in ((commits, commits.c.id), (commit_parents, commit_parents.c.commit_id)):
+        wanted = ids_relation(conn, ids)
+        these = column.in_(sa.select(wanted.c.id))
+        await conn.execute(table.delete().where(table.c.repository_id == repository_id, these))
+
+
 def _second(row: Sequence[Any]) -> Any:
     return row[1]
 

@@ -5,14 +5,14 @@ All queries work on sets of ids of any size, in one statement each.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from musehub.db.bulk import ids_relation, insert_columns, insert_ignore
-from musehub.db.objects import MAX_CHAIN
+from musehub.db.objects import chains_relation
 from musehub.db.tables import blobs, packs
 
 
@@ -46,7 +46,9 @@ class PackRow(NamedTuple):
     object_count: int
 
 
-_PACK_OF_BLOB = (packs.c.digest, packs.c.size_bytes, packs.c.object_count)
+_BLOB = tuple(blobs.c[name] for name in BlobRow._fields)
+_PACK = tuple(packs.c[name] for name in PackRow._fields)
+_PACK_OF_BLOB = _PACK[1:]
 
 
 class PackShare(NamedTuple):
@@ -73,9 +75,7 @@ async def find_blob_sizes(
 
 
 async def find_pack(conn: AsyncConnection, repository_id: int, digest: bytes) -> PackRow | None:
-    query = sa.select(packs.c.id, packs.c.digest, packs.c.size_bytes, packs.c.object_count).where(
-        packs.c.repository_id == repository_id, packs.c.digest == digest
-    )
+    query = sa.select(*_PACK).where(packs.c.repository_id == repository_id, packs.c.digest == digest)
     row = (await conn.execute(query)).first()
     return PackRow(*row) if row is not None else None
 
@@ -86,7 +86,7 @@ async def find_packs(conn: AsyncConnection, repository_id: int, digests: Sequenc
         return []
     wanted = ids_relation(conn, digests)
     query = (
-        sa.select(packs.c.id, packs.c.digest, packs.c.size_bytes, packs.c.object_count)
+        sa.select(*_PACK)
         .join_from(wanted, packs, packs.c.digest == wanted.c.id)
         .where(packs.c.repository_id == repository_id)
         .order_by(packs.c.id)
@@ -94,12 +94,15 @@ async def find_packs(conn: AsyncConnection, repository_id: int, digests: Sequenc
     return [PackRow(*row) for row in await conn.execute(query)]
 
 
-async def list_packs(conn: AsyncConnection, repository_id: int) -> list[PackRow]:
-    """All packs of a repository, oldest first."""
+async def list_packs(
+    conn: AsyncConnection, repository_id: int, *, after: int = 0, limit: int | None = None
+) -> list[PackRow]:
+    """Packs of a repository, oldest first, from the one after that id on."""
     query = (
-        sa.select(packs.c.id, packs.c.digest, packs.c.size_bytes, packs.c.object_count)
-        .where(packs.c.repository_id == repository_id)
+        sa.select(*_PACK)
+        .where(packs.c.repository_id == repository_id, packs.c.id > after)
         .order_by(packs.c.id)
+        .limit(limit)
     )
     return [PackRow(*row) for row in await conn.execute(query)]
 
@@ -147,32 +150,17 @@ async def load_blob_chains(
     """The places of these blobs and of all that they are deltas of, and the packs that hold them."""
     if not ids:
         return {}, {}
-    wanted = ids_relation(conn, ids)
     c = blobs.c
-    chain = (
-        sa.select(c.id, c.base, sa.literal_column("0", sa.Integer).label("depth"))
-        .join_from(wanted, blobs, c.id == wanted.c.id)
-        .where(c.repository_id == repository_id)
-        .cte("chain", recursive=True)
-    )
-    chain = chain.union(
-        sa.select(c.id, c.base, chain.c.depth + 1)
-        .join_from(chain, blobs, c.id == chain.c.base)
-        .where(c.repository_id == repository_id, chain.c.depth < MAX_CHAIN)
-    )
-    found = sa.select(chain.c.id).distinct().subquery("found")
+    here = c.repository_id == repository_id
+    found = chains_relation(conn, blobs, here, ids)
     query = (
-        sa.select(*(c[name] for name in BlobRow._fields), *_PACK_OF_BLOB)
+        sa.select(*_BLOB, *_PACK_OF_BLOB)
         .join_from(found, blobs, c.id == found.c.id)
         .join(packs, packs.c.id == c.pack_id)
-        .where(c.repository_id == repository_id)
+        .where(here)
     )
-    places: dict[bytes, BlobRow] = {}
-    holders: dict[int, PackRow] = {}
-    for row in await conn.execute(query):
-        places[row[0]] = BlobRow(*row[:7])
-        holders[row[1]] = PackRow(row[1], row[7], row[8], row[9])
-    return places, holders
+    rows, holders = _places(await conn.execute(query))
+    return {row.id: row for row in rows}, holders
 
 
 async def load_blob_places(
@@ -183,15 +171,20 @@ async def load_blob_places(
         return [], {}
     wanted = ids_relation(conn, ids)
     query = (
-        sa.select(*(blobs.c[name] for name in BlobRow._fields), *_PACK_OF_BLOB)
+        sa.select(*_BLOB, *_PACK_OF_BLOB)
         .join_from(wanted, blobs, blobs.c.id == wanted.c.id)
         .join(packs, packs.c.id == blobs.c.pack_id)
         .where(blobs.c.repository_id == repository_id)
         .order_by(blobs.c.pack_id, blobs.c.offset)
     )
+    return _places(await conn.execute(query))
+
+
+def _places(found: Iterable[Sequence[Any]]) -> tuple[list[BlobRow], dict[int, PackRow]]:
+    """Rows of `_BLOB` and `_PACK_OF_BLOB`, taken apart."""
     rows: list[BlobRow] = []
     holders: dict[int, PackRow] = {}
-    for row in await conn.execute(query):
+    for row in found:
         rows.append(BlobRow(*row[:7]))
         holders[row[1]] = PackRow(row[1], row[7], row[8], row[9])
     return rows, holders
@@ -204,7 +197,7 @@ async def load_blob_rows(conn: AsyncConnection, repository_id: int, ids: Sequenc
     wanted = ids_relation(conn, ids)
     c = blobs.c
     query = (
-        sa.select(c.id, c.pack_id, c.offset, c.stored_size, c.raw_size, c.encoding, c.base)
+        sa.select(*_BLOB)
         .join_from(wanted, blobs, c.id == wanted.c.id)
         .where(c.repository_id == repository_id)
     )

@@ -61,6 +61,13 @@ async def find_push(conn: AsyncConnection, repository_id: int, push_id: bytes) -
     return PushRow._make(row) if row is not None else None
 
 
+async def find_pusher(conn: AsyncConnection, repository_id: int, push_id: bytes) -> int | None:
+    """The id of the user whose push it was."""
+    c = pushes.c
+    query = sa.select(c.user_id).where(c.repository_id == repository_id, c.id == push_id)
+    return (await conn.execute(query)).scalar()
+
+
 async def lock_push(conn: AsyncConnection, repository_id: int, push_id: bytes) -> PushRow | None:
     """As `find_push`; nobody else changes the row before this transaction ends."""
     if conn.dialect.name == "postgresql":

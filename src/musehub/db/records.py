@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from muse.objects.ids import Kind
 from muse.packs.record import Record
 from musehub.db.bulk import ids_relation, insert_ignore
-from musehub.db.objects import MAX_CHAIN
+from musehub.db.objects import chains_relation
 from musehub.db.state import Totals
 from musehub.db.tables import records
 
@@ -53,21 +53,9 @@ async def load_chains(
     """The records with these ids and all that they are deltas of, at most `MAX_CHAIN` deep."""
     if not ids:
         return {}
-    wanted = ids_relation(conn, ids)
     c = records.c
     this = (c.repository_id == repository_id) & (c.kind == int(kind))
-    chain = (
-        sa.select(c.id, c.base, sa.literal_column("0", sa.Integer).label("depth"))
-        .join_from(wanted, records, c.id == wanted.c.id)
-        .where(this)
-        .cte("chain", recursive=True)
-    )
-    chain = chain.union(
-        sa.select(c.id, c.base, chain.c.depth + 1)
-        .join_from(chain, records, c.id == chain.c.base)
-        .where(this, chain.c.depth < MAX_CHAIN)
-    )
-    found = sa.select(chain.c.id).distinct().subquery("found")
+    found = chains_relation(conn, records, this, ids)
     query = (
         sa.select(c.id, c.kind, c.encoding, c.raw_size, c.base, c.payload)
         .join_from(found, records, c.id == found.c.id)

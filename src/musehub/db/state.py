@@ -14,8 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from musehub.db.tables import blobs, missing_objects, records, repositories, users
 
-SIGNATURES = ("none", "signed", "known")
-"""Policies of a repository, weakest first."""
+NONE, SIGNED, KNOWN = "none", "signed", "known"
+SIGNATURES = (NONE, SIGNED, KNOWN)
+"""Policies of a repository about signatures, weakest first."""
 
 
 class RepositoryState(NamedTuple):

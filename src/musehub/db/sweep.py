@@ -13,12 +13,11 @@ from muse.objects.ids import Kind
 from muse.packs.record import Record
 from musehub.db.bulk import ids_relation, insert_ignore
 from musehub.db.engine import Database
+from musehub.db.history import delete_commit_rows
 from musehub.db.packs import BlobRow
 from musehub.db.state import Totals
 from musehub.db.tables import (
     blobs,
-    commit_parents,
-    commits,
     packs,
     records,
     repositories,
@@ -144,16 +143,7 @@ async def delete_records(
     )
     sizes = list((await conn.execute(deleted)).scalars())
     if kind is Kind.COMMIT:
-        for table, column in (
-            (commits, commits.c.id),
-            (commit_parents, commit_parents.c.commit_id),
-        ):
-            wanted = ids_relation(conn, ids)
-            await conn.execute(
-                table.delete().where(
-                    table.c.repository_id == repository_id, column.in_(sa.select(wanted.c.id))
-                )
-            )
+        await delete_commit_rows(conn, repository_id, ids)
     return Totals(sum(sizes), len(sizes))
 
 

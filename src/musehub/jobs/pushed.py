@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from musehub.db.activity import find_pusher
-from musehub.db.pushes import DONE, find_push
+from musehub.db.pushes import DONE, find_push, find_pusher
 from musehub.jobs.work import Payload, Work
 
 

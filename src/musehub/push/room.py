@@ -22,6 +22,7 @@ from musehub.db.state import (
     note_healed,
 )
 from musehub.push.absent import missing_objects
+from musehub.repos.quotas import quota_of_repository, quota_of_user
 from musehub.settings import Settings
 
 
@@ -67,25 +68,16 @@ async def check_room(
     """Raise `quota-exceeded` if that much more does not fit into the repository or its owner's share."""
     if added.bytes <= 0 and added.objects <= 0:
         return
-    limits = Totals(
-        _limit(state.quota_bytes, settings.quota_repository_bytes),
-        _limit(state.quota_objects, settings.quota_repository_objects),
-    )
-    _check("the repository", limits, Totals(state.stored_bytes, state.stored_objects), added)
-    limits = Totals(
-        _limit(state.owner_quota_bytes, settings.quota_user_bytes),
-        _limit(state.owner_quota_objects, settings.quota_user_objects),
-    )
+    limits = quota_of_repository(settings, state.quota_bytes, state.quota_objects)
+    used = Totals(state.stored_bytes, state.stored_objects)
+    _check("repository", "the repository", limits, used, added)
+    limits = quota_of_user(settings, state.owner_quota_bytes, state.owner_quota_objects)
     if limits.bytes or limits.objects:
         used = await load_owner_totals(conn, state.owner_id, lock=lock)
-        _check("all repositories of its owner", limits, used, added)
+        _check("owner", "all repositories of its owner", limits, used, added)
 
 
-def _limit(own: int | None, default: int) -> int:
-    return default if own is None else own
-
-
-def _check(whose: str, limits: Totals, used: Totals, added: Totals) -> None:
+def _check(of: str, whose: str, limits: Totals, used: Totals, added: Totals) -> None:
     for unit, limit, held, more in (
         ("bytes", limits.bytes, used.bytes, added.bytes),
         ("objects", limits.objects, used.objects, added.objects),
@@ -101,6 +93,6 @@ def _check(whose: str, limits: Totals, used: Totals, added: Totals) -> None:
                     "limit": limit,
                     "used": held,
                     "needed": more,
-                    "of": "owner" if whose.startswith("all") else "repository",
+                    "of": of,
                 },
             )

@@ -19,12 +19,9 @@ from musehub.db.history import find_generations, find_signers
 from musehub.db.keys import list_writer_keys
 from musehub.db.refs import list_refs
 from musehub.db.repositories import RepositoryRow
+from musehub.db.state import KNOWN, NONE
 from musehub.repos.objects import ObjectReader
 from musehub.repos.reach import find_reach
-
-NONE = "none"
-SIGNED = "signed"
-KNOWN = "known"
 
 Signed = tuple[bytes, bytes | None]
 """An object's id and the key that signed it."""

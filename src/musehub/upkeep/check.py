@@ -18,7 +18,6 @@ from musehub.db.checks import (
     list_commits_without_record,
     list_missing,
     load_commit_rows,
-    sum_stored,
 )
 from musehub.db.condemned import find_unnamed_digests
 from musehub.db.engine import Database
@@ -27,6 +26,7 @@ from musehub.db.objects import find_present_objects
 from musehub.db.packs import BlobRow, find_pack, load_blob_rows
 from musehub.db.refs import list_refs
 from musehub.db.state import load_state
+from musehub.db.stored import sum_stored
 from musehub.db.sweep import PackFacts, iter_blob_rows, iter_record_places, list_pack_facts
 from musehub.db.tables import records
 from musehub.push.commits import derive_commit_rows
@@ -249,7 +249,7 @@ class Check:
     async def _check_totals(self) -> None:
         async with self._database.read("check totals") as conn:
             state = await load_state(conn, self._id)
-            counted = await sum_stored(conn, self._id)
+            counted = (await sum_stored(conn, self._id)).totals
         if state is not None and (state.stored_bytes, state.stored_objects) != counted:
             self.wrong_totals = True
             self._add(

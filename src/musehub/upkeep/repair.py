@@ -9,20 +9,19 @@ from muse.errors import MuseError
 from muse.objects.commit import Commit, decode_commit
 from muse.objects.ids import Kind
 from musehub.db.checks import (
-    delete_commit_rows,
     insert_missing,
     list_commits_without_record,
     load_commit_rows,
     remove_broken_packs,
     remove_broken_records,
     set_totals,
-    sum_stored,
 )
 from musehub.db.condemned import condemn_packs, lease_condemned
 from musehub.db.engine import Database
-from musehub.db.history import find_generations, insert_commits
+from musehub.db.history import delete_commit_rows, find_generations, insert_commits
 from musehub.db.objects import find_present_objects
 from musehub.db.state import load_state, note_healed
+from musehub.db.stored import sum_stored
 from musehub.push.commits import derive_commit_rows
 from musehub.repos.disposal import LEASE_S, delete_leased
 from musehub.repos.objects import ObjectReader
@@ -54,7 +53,7 @@ async def _mark(database: Database, store: Store, repository_id: int, check: Che
         marked = await remove_broken_packs(conn, repository_id, digests, now)
         await remove_broken_records(conn, repository_id, sorted(check.broken_records), now)
         await insert_missing(conn, repository_id, sorted(check.missing), now)
-        await set_totals(conn, repository_id, await sum_stored(conn, repository_id))
+        await set_totals(conn, repository_id, (await sum_stored(conn, repository_id)).totals)
         left = await note_healed(conn, repository_id)
         await condemn_packs(conn, repository_id, digests, now)
         leased = await lease_condemned(conn, repository_id, digests, now, now + timedelta(seconds=LEASE_S))

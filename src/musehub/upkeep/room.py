@@ -15,6 +15,7 @@ from musehub.db.state import (
     set_user_quota,
 )
 from musehub.db.users import find_user
+from musehub.repos.quotas import quota_of_repository, quota_of_user
 from musehub.settings import Settings
 
 
@@ -50,8 +51,7 @@ async def load_room(database: Database, settings: Settings, name: str) -> Room:
             row.full_name,
             row.stored_bytes,
             row.stored_objects,
-            _limit(row.quota_bytes, settings.quota_repository_bytes),
-            _limit(row.quota_objects, settings.quota_repository_objects),
+            *quota_of_repository(settings, row.quota_bytes, row.quota_objects),
             row.quota_bytes,
             row.quota_objects,
         )
@@ -64,8 +64,7 @@ async def load_room(database: Database, settings: Settings, name: str) -> Room:
         name,
         used.bytes,
         used.objects,
-        _limit(user["quota_bytes"], settings.quota_user_bytes),
-        _limit(user["quota_objects"], settings.quota_user_objects),
+        *quota_of_user(settings, user["quota_bytes"], user["quota_objects"]),
         user["quota_bytes"],
         user["quota_objects"],
     )
@@ -101,7 +100,3 @@ async def set_signature_policy(database: Database, repository_id: int, policy: s
         )
     async with database.transaction("set signature policy") as conn:
         await set_signatures(conn, repository_id, policy)
-
-
-def _limit(own: int | None, default: int) -> int:
-    return default if own is None else own

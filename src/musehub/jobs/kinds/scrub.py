@@ -9,8 +9,8 @@ from typing import Any
 from muse.errors import CorruptStore, InvalidData, NotFound
 from muse.objects.ids import Kind, hash_bytes
 from muse.packs.pack import verify_pack
-from musehub.db.activity import list_packs_after, list_problems, save_problem
-from musehub.db.packs import PackRow
+from musehub.db.activity import list_problems, save_problem
+from musehub.db.packs import PackRow, list_packs
 from musehub.jobs.work import Payload, Work
 from musehub.storage.port import pack_key
 
@@ -26,9 +26,9 @@ async def run(work: Work, _payload: Payload) -> None:
     database, repository_id = work.parts.database, work.repository.id
     after = int(known.get("last_pack", 0))
     async with database.read("list packs") as conn:
-        packs = await list_packs_after(conn, repository_id, after, MAX_PACKS)
+        packs = await list_packs(conn, repository_id, after=after, limit=MAX_PACKS)
         if not packs:
-            packs = await list_packs_after(conn, repository_id, 0, MAX_PACKS)
+            packs = await list_packs(conn, repository_id, limit=MAX_PACKS)
     size_bytes = objects = count = 0
     for pack in packs:
         if size_bytes and size_bytes + pack.size_bytes > MAX_BYTES:

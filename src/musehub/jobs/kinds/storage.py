@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from musehub.db.figures import StoredFigures, sum_stored
+from musehub.db.stored import StoredFigures, sum_stored
 from musehub.jobs.work import Payload, Work
 
 NAME = "storage"
@@ -11,13 +11,12 @@ NAME = "storage"
 async def run(work: Work, _payload: Payload) -> None:
     """Sum the sizes of packs and records; reads no bytes."""
     figures = await load_stored(work)
-    total = figures.pack_bytes + figures.record_stored_bytes
     await work.save(
         NAME,
         {
-            "stored_bytes": total,
+            "stored_bytes": figures.totals.bytes,
             "raw_bytes": figures.blob_raw_bytes + figures.record_raw_bytes,
-            "objects": figures.blobs + figures.records,
+            "objects": figures.totals.objects,
             **figures._asdict(),
         },
     )
