@@ -18,8 +18,8 @@ from tests.faults.scenes import CLOCKS, EVENTS, Scene, Strike, make_fault
 from tests.faults.stage import EMBEDDED, IDLE_S, ServerStage, Stage
 
 from muse.errors import MuseError
+from muse.remote.channel import Timeouts
 from muse.remote.client import HubClient
-from muse.remote.http import Timeouts
 from muse.remote.push import push
 from muse.remote.retry import Retry
 from muse.remote.selection import select_refs

@@ -10,8 +10,10 @@ from muse import __version__
 from muse.errors import LimitReached, MuseError, RemoteFailure, from_json
 from muse.remote.address import Origin, parse_url
 from muse.remote.answer import Answer
+from muse.remote.channel import Timeouts
 from muse.remote.connections import Connections, FrameAnswer, OpenAnswer, retry_after_s
-from muse.remote.http import Body, Timeouts
+from muse.remote.failures import closed_early, not_a_hub
+from muse.remote.http import Body
 from muse.remote.retry import RETRY_AFTER, Retry
 from muse.wire.frames import MEDIA_TYPE, PROGRESS, RESULT, Frame
 
@@ -95,7 +97,7 @@ class HubClient:
             data = answer.answer.read_all(MAX_JSON_BYTES)
             parsed = _parse_json(data, answer.answer)
             if parsed is None:
-                raise self._not_a_hub(f"{method} {path} was not answered with JSON")
+                raise not_a_hub(self.origin, f"{method} {path} was not answered with JSON")
             return parsed
 
     def load_bytes(self, path: str, body: bytes, max_bytes: int) -> bytes:
@@ -114,8 +116,8 @@ class HubClient:
         opened = self._open(self.origin, "POST", path, headers, body)
         if not opened.answer.headers.get("content-type", "").startswith(MEDIA_TYPE):
             with opened:
-                raise self._not_a_hub(f"POST {path} was not answered with frames")
-        return FrameAnswer(opened, self.closed_early)
+                raise not_a_hub(self.origin, f"POST {path} was not answered with frames")
+        return FrameAnswer(opened, self.origin)
 
     def load_result(
         self,
@@ -135,17 +137,8 @@ class HubClient:
                 elif frame.type == PROGRESS:
                     show(frame)
         if result is None:
-            raise self.closed_early()
+            raise closed_early(self.origin)
         return result
-
-    def closed_early(self) -> RemoteFailure:
-        """The error of an answer that just ended."""
-        return RemoteFailure(
-            "remote-closed",
-            f'"{self.origin}" ended its answer too early',
-            hint="run it again; what has arrived is not sent twice",
-            retry=True,
-        )
 
     # ---- to whoever an issued address leads to
 
@@ -228,19 +221,12 @@ class HubClient:
                 "remote-error", f'"{self.origin}" answered {method} {path} with status {status}', retry=True
             )
         else:
-            return self._not_a_hub(f"{method} {path} was answered with status {status}")
+            return not_a_hub(self.origin, f"{method} {path} was answered with status {status}")
         if failure.code == "repository-not-found" and not self._token:
             failure.hint = f"if it is private, log in first: `muse auth login {self.origin}`"
         if RETRY_AFTER not in failure.details and (pause := retry_after_s(answer)) is not None:
             failure.details[RETRY_AFTER] = pause
         return failure
-
-    def _not_a_hub(self, reason: str) -> RemoteFailure:
-        return RemoteFailure(
-            "not-a-hub",
-            f'what answers at "{self.origin}" is not a musehub: {reason}',
-            hint="check host and port, and whether a proxy stands between",
-        )
 
 
 def _is_closed(error: BaseException) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from muse.errors import MuseError
 from muse.remote.address import Origin
 from muse.remote.answer import Answer
-from muse.remote.http import Connection, Timeouts
+from muse.remote.channel import Timeouts
+from muse.remote.failures import closed_early
+from muse.remote.http import Connection
 from muse.wire.frames import ERROR, Frame, FrameParser, decode_error
 
 KEPT_CONNECTIONS = 64
@@ -101,9 +103,9 @@ class FrameAnswer:
     caller's to say.
     """
 
-    def __init__(self, opened: OpenAnswer, closed_early: Callable[[], MuseError]) -> None:
+    def __init__(self, opened: OpenAnswer, origin: Origin) -> None:
         self._opened = opened
-        self._closed_early = closed_early
+        self._origin = origin
 
     def __enter__(self) -> FrameAnswer:
         return self
@@ -121,7 +123,7 @@ class FrameAnswer:
         try:
             parser.close()
         except MuseError:
-            raise self._closed_early() from None
+            raise closed_early(self._origin) from None
 
     def abort(self) -> None:
         """End the answer now, for a thread that may be waiting for more of it."""

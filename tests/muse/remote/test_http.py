@@ -19,7 +19,8 @@ from tests.scripted_server import Peer, serve_script
 
 from muse.errors import MuseError, RemoteFailure
 from muse.remote.address import Origin
-from muse.remote.http import Connection, Timeouts
+from muse.remote.channel import Timeouts
+from muse.remote.http import Connection
 
 PATIENT = Timeouts(5, 20)
 HASTY = Timeouts(5, 0.2)

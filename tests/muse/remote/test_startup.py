@@ -38,7 +38,8 @@ def test_connecting_to_an_address_in_plain_letters_needs_no_codec() -> None:
     code = """
 import socket, sys
 from muse.remote.address import Origin
-from muse.remote.http import Connection, Timeouts
+from muse.remote.channel import Timeouts
+from muse.remote.http import Connection
 with socket.create_server(("127.0.0.1", 0)) as server:
     connection = Connection(Origin("http", "127.0.0.1", server.getsockname()[1]), Timeouts())
     connection.open()
