@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -117,6 +119,41 @@ def test_nothing_new_and_one_more_commit_are_one_request_each(work: Work, proxy:
     assert proxy.kinds == ["push/stream"]
     assert pushed.objects == 5  # a blob, three trees, a commit
     assert proxy.bytes_up < 4000
+
+
+@contextmanager
+def counted_calls() -> Iterator[list[int]]:
+    """Count the calls that this thread makes, of functions in Python and others."""
+    counts = [0]
+
+    def count(frame: object, event: str, argument: object) -> None:
+        counts[0] += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        yield counts
+    finally:
+        sys.setprofile(None)
+
+
+def test_a_push_does_the_same_however_many_branches_the_remote_has(work: Work) -> None:
+    commit_files(work.repository, {"a": b"1"})
+    work.push()
+    done: dict[str, list[int]] = {"nothing": [], "a commit": []}
+    for more in (10, 20_000):
+        head = work.head()
+        with work.repository.transaction() as transaction:
+            for number in range(more):
+                transaction.set_ref(f"remotes/origin/heads/b{number:05}", head)
+        for what, counts in done.items():
+            if what != "nothing":
+                commit_files(work.repository, {"a": b"%d" % more})
+            with counted_calls() as calls:
+                pushed = work.push()
+            assert pushed.requests == 1
+            counts += calls
+    for counts in done.values():
+        assert max(counts) < 2 * min(counts), done
 
 
 @pytest.mark.parametrize("size", [100, 150_000])

@@ -170,10 +170,9 @@ class _Fetch:
         if head is not None:
             haves[head] = None
         for prefix in (tracking_prefix(self._remote), HEADS, TAGS, "remotes/"):
-            for ref in self._repository.refs.iter(prefix):
+            for kind, target in self._repository.refs.load_targets(prefix):
                 if len(haves) >= MAX_WANTS:
                     return list(haves)[:MAX_WANTS]
-                kind, target = ref.kind, ref.target
                 while kind is Kind.TAG and target not in haves:
                     haves[target] = None
                     tag = decode_tag(objects.load(kind, target))

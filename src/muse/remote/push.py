@@ -112,7 +112,7 @@ class _Push:
 
     def run(self) -> Pushed:
         receipt = self._settle_open_push()
-        if receipt is None and not self._refs.known:
+        if receipt is None and not self._refs.has_any():
             self._refresh()
         stale = failures = 0
         while receipt is None:
@@ -229,7 +229,7 @@ class _Push:
 
         refs = self._refs
         targets = [Ref(update.new, update.kind) for update in moved if update.new is not None]
-        known = [] if self._checking_all else list(refs.known.values())
+        known = [] if self._checking_all else refs.load_targets()
         delivery = Delivery(
             self._repository,
             self._hub,
@@ -244,7 +244,7 @@ class _Push:
             plan = self._plan = plan_push(self._repository, targets, known)
             if not plan.is_empty:
                 self._repository.remotes.set_open_push(self._remote, self._push_id.hex())
-            anything_there = bool(known or refs.known)
+            anything_there = bool(known) or refs.has_any()
             load = delivery.deliver(plan, self._push_id, careful=self._careful, anything_there=anything_there)
             if not plan.cut_at:
                 self._packs += delivery.packs

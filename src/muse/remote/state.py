@@ -44,6 +44,11 @@ def load_tracking_refs(repository: Repository, remote: str) -> dict[str, Ref]:
     return {ref.name.removeprefix(prefix): Ref(ref.target, ref.kind) for ref in repository.refs.iter(prefix)}
 
 
+def load_tracking_targets(repository: Repository, remote: str) -> list[Ref]:
+    """Return what the remote's refs pointed at when last seen, each once."""
+    return [Ref(target, kind) for kind, target in repository.refs.load_targets(tracking_prefix(remote))]
+
+
 def find_tracking_refs(repository: Repository, remote: str, names: Iterable[str]) -> dict[str, Ref]:
     """Return those of the remote's refs with these names there that were seen."""
     found = ((name, repository.refs.get(tracking_prefix(remote) + name)) for name in names)

@@ -10,11 +10,14 @@ from muse.objects.ids import Kind, short_id
 from muse.remote.client import HubClient
 from muse.remote.selection import Wish
 from muse.remote.state import (
+    find_tracking_refs,
     get_remote_url,
     load_limits,
     load_tracking_refs,
+    load_tracking_targets,
     save_limits,
     save_tracking_refs,
+    tracking_prefix,
 )
 from muse.wire.push import Create, PushResult, RefUpdate
 from muse.wire.refnames import HEADS
@@ -22,7 +25,6 @@ from muse.wire.refs import Ref, parse_limits, parse_optional_refs, parse_refs_an
 
 if TYPE_CHECKING:
     from muse.store.repository import Repository
-    from muse.store.transaction import Transaction
 
 
 class PushOptions(NamedTuple):
@@ -39,7 +41,8 @@ class PushOptions(NamedTuple):
 class RemoteRefs:
     """The refs and limits of one remote: at first as last seen, then as the hub says.
 
-    `known` becomes the remote-tracking refs in the end. `create` is set when the repository is to be made.
+    What is known becomes the remote-tracking refs in the end. There may be very many: all of them are read
+    only where all are needed. `create` is set when the repository is to be made.
     """
 
     def __init__(self, repository: Repository, remote: str, hub: HubClient, options: PushOptions) -> None:
@@ -48,10 +51,38 @@ class RemoteRefs:
         self._hub = hub
         self._options = options
         self.path = get_remote_url(repository, remote).path
-        self._tracked = load_tracking_refs(repository, remote)
-        self.known = dict(self._tracked)
+        self._listed: dict[str, Ref] | None = None
+        """All of them, once the hub has listed them."""
+        self._news: dict[str, Ref | None] = {}
+        """What the hub has said since of single ones."""
         self.limits = load_limits(repository, remote)
         self.create: Create | None = None
+
+    # ---- knowing
+
+    def find(self, name: str) -> Ref | None:
+        if name in self._news:
+            return self._news[name]
+        if self._listed is not None:
+            return self._listed.get(name)
+        return find_tracking_refs(self._repository, self._remote, [name]).get(name)
+
+    def has_any(self) -> bool:
+        if self._listed is None:
+            return bool(self._news) or self._repository.refs.has_any(tracking_prefix(self._remote))
+        return bool(self._news or self._listed)
+
+    def load_targets(self) -> list[Ref]:
+        """Return what they point at, each once: the hub has that."""
+        if self._listed is None and not self._news:
+            return load_tracking_targets(self._repository, self._remote)
+        return list(set(self._load_all().values()))
+
+    def _load_all(self) -> dict[str, Ref]:
+        known = self._listed
+        if known is None:
+            known = load_tracking_refs(self._repository, self._remote)
+        return {name: ref for name, ref in {**known, **self._news}.items() if ref is not None}
 
     # ---- learning
 
@@ -64,12 +95,13 @@ class RemoteRefs:
                 raise
             if "limits" in error.details:
                 self.limits = parse_limits(error.details["limits"])
-            self.known = {}
+            self._listed = {}
             self.create = Create(self._options.visibility, self._choose_default_branch(wishes))
         else:
-            self.known = answer.refs
+            self._listed = answer.refs
             self.limits = answer.limits
             self.create = None
+        self._news = {}
 
     def _choose_default_branch(self, wishes: Sequence[Wish]) -> str | None:
         branches = [
@@ -91,21 +123,13 @@ class RemoteRefs:
                 hint="somebody pushed since you last fetched: look at what with `muse fetch`",
                 details=error.details,
             )
-        before = dict(self.known)
-        for name, ref in parse_optional_refs(error.details["refs"]).items():
-            self._set(name, ref)
-        if self.known == before:
+        said = parse_optional_refs(error.details["refs"])
+        if all(self.find(name) == ref for name, ref in said.items()):
             raise error
+        self._news |= said
 
     def note_landed(self, receipt: PushResult) -> None:
-        for name, ref in receipt.refs.items():
-            self._set(name, ref)
-
-    def _set(self, name: str, ref: Ref | None) -> None:
-        if ref is None:
-            self.known.pop(name, None)
-        else:
-            self.known[name] = ref
+        self._news |= receipt.refs
 
     # ---- compare-and-swaps
 
@@ -124,11 +148,11 @@ class RemoteRefs:
 
     def is_there(self, update: RefUpdate) -> bool:
         """Say whether the ref is known to be where the update wants it."""
-        known = self.known.get(update.name)
+        known = self.find(update.name)
         return known is not None and (known.target, known.kind) == (update.new, update.kind)
 
     def _make_update(self, wish: Wish) -> RefUpdate:
-        known = self.known.get(wish.name)
+        known = self.find(wish.name)
         old = self._options.expected.get(wish.name, known.target if known else None)
         force = wish.force or self._options.lease
         if wish.target is None:
@@ -166,21 +190,21 @@ class RemoteRefs:
     def save(self, receipt: PushResult) -> None:
         """Write what is known, as far as it is here, and that no push is under way."""
         repository, remote = self._repository, self._remote
+        if self._listed is None:
+            before = find_tracking_refs(repository, remote, self._news)
+            known = {name: ref for name, ref in self._news.items() if ref is not None}
+        else:
+            before, known = load_tracking_refs(repository, remote), self._load_all()
         after = {
             name: ref
-            for name, ref in self.known.items()
-            if ref == self._tracked.get(name) or repository.objects.has(ref.kind, ref.target)
+            for name, ref in known.items()
+            if ref == before.get(name) or repository.objects.has(ref.kind, ref.target)
         }
         was_open = repository.remotes.get_open_push(remote) is not None
-        if after == self._tracked and not was_open and load_limits(repository, remote) == receipt.limits:
+        if after == before and not was_open and load_limits(repository, remote) == receipt.limits:
             return
         with repository.transaction() as transaction:
-            self._save(transaction, after, receipt, was_open)
-
-    def _save(
-        self, transaction: Transaction, after: dict[str, Ref], receipt: PushResult, was_open: bool
-    ) -> None:
-        save_tracking_refs(transaction, self._remote, self._tracked, after)
-        save_limits(self._repository, self._remote, receipt.limits, transaction)
-        if was_open:
-            self._repository.remotes.set_open_push(self._remote, None, transaction)
+            save_tracking_refs(transaction, remote, before, after)
+            save_limits(repository, remote, receipt.limits, transaction)
+            if was_open:
+                repository.remotes.set_open_push(remote, None, transaction)

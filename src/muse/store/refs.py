@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from muse.errors import NotFound, UsageError
-from muse.objects.ids import Kind
+from muse.objects.ids import Key, Kind
 from muse.wire import refnames
 
 if TYPE_CHECKING:
@@ -75,12 +75,20 @@ class Refs:
 
     def iter(self, prefix: str = "") -> Iterator[Ref]:
         """Yield the refs whose names begin with `prefix`, sorted by name."""
-        rows = self._database.load_rows(
-            f"SELECT {_COLUMNS} FROM refs WHERE substr(name, 1, ?) = ? ORDER BY name",
-            (len(prefix), prefix),
-        )
+        where, bounds = _begins_with(prefix)
+        rows = self._database.load_rows(f"SELECT {_COLUMNS} FROM refs WHERE {where} ORDER BY name", bounds)
         for name, target, kind, commit in rows:
             yield Ref(name, target, Kind(kind), commit)
+
+    def has_any(self, prefix: str) -> bool:
+        where, bounds = _begins_with(prefix)
+        return self._database.find_row(f"SELECT 1 FROM refs WHERE {where} LIMIT 1", bounds) is not None
+
+    def load_targets(self, prefix: str) -> list[Key]:
+        """Return what the refs whose names begin with `prefix` point at, each once."""
+        where, bounds = _begins_with(prefix)
+        rows = self._database.load_rows(f"SELECT DISTINCT kind, target FROM refs WHERE {where}", bounds)
+        return [(Kind(kind), target) for kind, target in rows]
 
     def head(self) -> Head:
         row = self._database.find_row(
@@ -98,3 +106,12 @@ class Refs:
                 "unknown-branch", f'there is no branch "{branch}"', hint="`muse branch` lists them"
             )
         return ref
+
+
+def _begins_with(prefix: str) -> tuple[str, tuple[str, ...]]:
+    """As a range of the primary key: what follows all names that begin so is the prefix with its last letter
+    one up.
+    """
+    if not prefix:
+        return "1", ()
+    return "name >= ? AND name < ?", (prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1))

@@ -27,6 +27,12 @@ def test_refs_are_listed_by_prefix_and_name(repository: Repository) -> None:
         "tags/v2",
     ]
     assert [ref.name for ref in repository.refs.iter("tags/")] == ["tags/v10", "tags/v2"]
+    assert [ref.name for ref in repository.refs.iter("remotes/origin/")] == ["remotes/origin/heads/main"]
+    assert [repository.refs.has_any(prefix) for prefix in ("", "tags/", "tag", "tagt")] == [True] * 3 + [
+        False
+    ]
+    assert repository.refs.load_targets("tags/") == [(Kind.COMMIT, head)]
+    assert repository.refs.load_targets("remotes/other/") == []
     assert repository.refs.get("heads/other") is None
     with pytest.raises(NotFound) as caught:
         repository.refs.get_branch("other")
