@@ -46,6 +46,13 @@ async def find_refs(conn: AsyncConnection, repository_id: int, names: Sequence[s
     return found
 
 
+async def list_targets(conn: AsyncConnection, repository_id: int, kind: Kind) -> list[bytes]:
+    """The objects of that kind that refs name, each once, sorted."""
+    c = refs.c
+    query = sa.select(c.target).distinct().where(c.repository_id == repository_id, c.target_kind == int(kind))
+    return list((await conn.execute(query.order_by(c.target))).scalars())
+
+
 def place_of(name: str, committed_at: int | None, updated_at: int) -> int:
     """Where a list shows a ref: branches, tags of commits, other tags; in each the newest first.
 

@@ -28,7 +28,7 @@ from musehub.db.figures import (
 )
 from musehub.db.history import find_trees
 from musehub.db.instants import to_micros
-from musehub.db.refs import list_refs
+from musehub.db.refs import list_targets
 from musehub.jobs.work import Work
 from musehub.repos.differences import diff_many_trees
 from musehub.repos.objects import ObjectReader
@@ -73,8 +73,7 @@ async def analyse_new_commits(work: Work) -> int:
 async def _analyse(work: Work) -> int:
     repository_id = work.repository.id
     async with work.parts.database.read("list refs") as conn:
-        refs = await list_refs(conn, repository_id)
-    heads = sorted({ref.target for ref in refs.values() if ref.kind is Kind.COMMIT})
+        heads = await list_targets(conn, repository_id, Kind.COMMIT)
     analysed = 0
     while True:
         async with work.parts.database.read("list new commits") as conn:

@@ -19,7 +19,7 @@ from musehub.db.instants import Clock
 from musehub.db.objects import find_present_objects
 from musehub.db.outbox import enqueue
 from musehub.db.pushes import DONE, begin_push, find_push, finish_push
-from musehub.db.refs import find_refs, list_refs, replace_refs
+from musehub.db.refs import find_refs, replace_refs
 from musehub.db.repositories import RepositoryRow
 from musehub.db.state import add_to_totals
 from musehub.db.transaction import metered
@@ -168,11 +168,7 @@ async def _choose_default_branch(conn: Any, repository_id: int, current: str, he
     ]
     if not pushed or current in pushed:
         return current
-    branches = {
-        name.removeprefix(HEADS) for name in await list_refs(conn, repository_id) if name.startswith(HEADS)
-    }
     wanted = header.create.default_branch if header.create is not None else None
-    for candidate in (current, wanted, "main", "master"):
-        if candidate in branches:
-            return candidate
-    return pushed[0]
+    candidates = [name for name in (current, wanted, "main", "master") if name]
+    found = await find_refs(conn, repository_id, [HEADS + name for name in candidates])
+    return next((name for name in candidates if HEADS + name in found), pushed[0])

@@ -17,7 +17,7 @@ from muse.wire.push import PushHeader
 from musehub.db.engine import Database
 from musehub.db.history import find_generations, find_signers
 from musehub.db.keys import list_writer_keys
-from musehub.db.refs import list_refs
+from musehub.db.refs import list_targets
 from musehub.db.repositories import RepositoryRow
 from musehub.db.state import KNOWN, NONE
 from musehub.repos.objects import ObjectReader
@@ -72,9 +72,8 @@ async def check_reachable(
     commits = {update.new for update in header.updates if update.new and update.kind is Kind.COMMIT}
     tags = {update.new for update in header.updates if update.new and update.kind is Kind.TAG}
     async with database.read("load refs") as conn:
-        refs = await list_refs(conn, repository.id)
-    had = {ref.target for ref in refs.values() if ref.kind is Kind.COMMIT}
-    old_tags = {ref.target for ref in refs.values() if ref.kind is Kind.TAG}
+        had = set(await list_targets(conn, repository.id, Kind.COMMIT))
+        old_tags = set(await list_targets(conn, repository.id, Kind.TAG))
     had |= await _follow(reader, old_tags, None)
     commits |= await _follow(reader, tags - old_tags, policy)
     async with database.read("find targets") as conn:
