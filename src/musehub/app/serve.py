@@ -19,7 +19,7 @@ from musehub.app.listen import RunningServer, open_socket, socket_url
 from musehub.app.memory import bound_heaps
 from musehub.app.opening import open_hub_store, prepare_database
 from musehub.db.engine import Database
-from musehub.db.instants import Clock, utc_now
+from musehub.db.instants import utc_now
 from musehub.db.opening import open_database
 from musehub.settings import Settings
 from musehub.storage.opening import check_store
@@ -38,7 +38,7 @@ class Started(NamedTuple):
     """The password of the administrator that this start created; it is kept nowhere else."""
 
 
-async def serve(settings: Settings, announce: Callable[[Started], None], clock: Clock = utc_now) -> None:
+async def serve(settings: Settings, announce: Callable[[Started], None]) -> None:
     """Serve until SIGTERM or SIGINT; `announce` is called once, when requests are accepted."""
     listener = open_socket(settings.host, settings.port)
     with listener:
@@ -49,14 +49,14 @@ async def serve(settings: Settings, announce: Callable[[Started], None], clock: 
         database = open_database(settings)
         try:
             await prepare_database(settings, database)
-            store = open_hub_store(settings, database, clock)
+            store = open_hub_store(settings, database)
             await check_store(settings, store)
-            password = await create_first_admin(settings, database, clock)
+            password = await create_first_admin(settings, database)
         except BaseException:
             await database.close()
             raise
         # From here on the application's lifespan owns the database.
-        server = RunningServer(create_app(settings, database=database, store=store, clock=clock), listener)
+        server = RunningServer(create_app(settings, database=database, store=store), listener)
         loop = asyncio.get_running_loop()
         stopping: list[asyncio.Task[None]] = []
 
@@ -72,9 +72,9 @@ async def serve(settings: Settings, announce: Callable[[Started], None], clock: 
         await server.run()
 
 
-async def create_first_admin(settings: Settings, database: Database, clock: Clock) -> str | None:
+async def create_first_admin(settings: Settings, database: Database) -> str | None:
     """In a hub without users, make one who may do everything; returns the password."""
-    accounts = open_accounts(database, settings, clock)
+    accounts = open_accounts(database, settings, utc_now)
     if await accounts.users.count():
         return None
     password = make_password()

@@ -13,7 +13,7 @@ from musehub.app.dispatch import HubApp
 from musehub.app.errors import send_error
 from musehub.app.listen import RunningServer, open_socket, socket_url
 from musehub.app.opening import open_hub_store, prepare_database
-from musehub.db.instants import Clock, utc_now
+from musehub.db.instants import utc_now
 from musehub.db.opening import open_database
 from musehub.jobs.work import Parts
 from musehub.jobs.worker import Worker
@@ -30,15 +30,14 @@ async def work(
     announce: Callable[[str, str | None], None],
     *,
     metrics_port: int | None = None,
-    clock: Clock = utc_now,
 ) -> None:
     """Run jobs until SIGTERM or SIGINT; `announce` gets the worker's name and the address of its metrics.
 
     The metrics are answered on loopback only.
     """
     database = open_database(settings)
-    store = open_hub_store(settings, database, clock)
-    worker = Worker(Parts(database, store, settings, clock), slots=max(1, settings.workers))
+    store = open_hub_store(settings, database)
+    worker = Worker(Parts(database, store, settings, utc_now), slots=max(1, settings.workers))
     metrics = HubMetrics()
     metrics.watch(database, store, worker)
     worker.observers.append(log_job)

@@ -34,7 +34,7 @@ async def insert_ignore(
     """
     if not rows:
         return 0
-    names = ", ".join(f'"{column}"' for column in columns)
+    names = _names(columns)
     if conn.dialect.name == "postgresql":
         arrays = ", ".join(
             f"${position}::{table.c[column].type.compile(_PG)}[]"
@@ -70,19 +70,39 @@ async def insert_columns(
     same = {name: each[0] for name, each in list(columns.items())[1:] if each.count(each[0]) == count}
     constants = {**constants, **same}
     columns = {name: each for name, each in columns.items() if name not in same}
-    names = ", ".join(f'"{name}"' for name in (*constants, *columns))
     if conn.dialect.name == "postgresql":
-        types = [table.c[name].type.compile(_PG) for name in (*constants, *columns)]
-        marks = [f"${position}::{kind}" for position, kind in enumerate(types, start=1)]
-        values = [*marks[: len(constants)], *(f"u.{name}" for name in _ALIASES[: len(columns)])]
-        statement = (
-            f"INSERT INTO {table.name} ({names}) SELECT {', '.join(values)} "
-            f"FROM unnest({', '.join(f'{mark}[]' for mark in marks[len(constants) :])}) "
-            f"AS u({', '.join(_ALIASES[: len(columns)])}) ON CONFLICT DO NOTHING"
-        )
-        arrays = [list(column) for column in columns.values()]
-        result = await conn.exec_driver_sql(statement, (*constants.values(), *arrays))
-        return max(result.rowcount, 0)
+        return await _insert_arrays(conn, table, constants, columns)
+    return await _insert_packed(conn, table, constants, columns, count)
+
+
+async def _insert_arrays(
+    conn: AsyncConnection,
+    table: sa.Table,
+    constants: Mapping[str, int | bytes | None],
+    columns: Mapping[str, Sequence[int] | Sequence[bytes | None]],
+) -> int:
+    """On PostgreSQL each column is one array."""
+    types = [table.c[name].type.compile(_PG) for name in (*constants, *columns)]
+    marks = [f"${position}::{kind}" for position, kind in enumerate(types, start=1)]
+    values = [*marks[: len(constants)], *(f"u.{name}" for name in _ALIASES[: len(columns)])]
+    statement = (
+        f"INSERT INTO {table.name} ({_names(constants, columns)}) SELECT {', '.join(values)} "
+        f"FROM unnest({', '.join(f'{mark}[]' for mark in marks[len(constants) :])}) "
+        f"AS u({', '.join(_ALIASES[: len(columns)])}) ON CONFLICT DO NOTHING"
+    )
+    arrays = [list(column) for column in columns.values()]
+    result = await conn.exec_driver_sql(statement, (*constants.values(), *arrays))
+    return max(result.rowcount, 0)
+
+
+async def _insert_packed(
+    conn: AsyncConnection,
+    table: sa.Table,
+    constants: Mapping[str, int | bytes | None],
+    columns: Mapping[str, Sequence[int] | Sequence[bytes | None]],
+    count: int,
+) -> int:
+    """On SQLite each column is one blob of values of equal length, cut apart by the statement."""
     values = [f"?{position}" for position in range(3, 3 + len(constants))]
     packed: list[bytes] = []
     for position, (name, column) in enumerate(columns.items(), start=3 + len(constants)):
@@ -95,7 +115,7 @@ async def insert_columns(
             packed.append("".join(map(_DIGITS.__mod__, column)).encode())
             values.append(f"cast(cast(substr(?{position}, i * 19 + 1, 19) AS text) AS integer)")
     statement = (
-        f"INSERT OR IGNORE INTO {table.name} ({names}) WITH RECURSIVE numbers (i) AS "
+        f"INSERT OR IGNORE INTO {table.name} ({_names(constants, columns)}) WITH RECURSIVE numbers (i) AS "
         f"(SELECT ?1 UNION ALL SELECT i + 1 FROM numbers WHERE i + 1 < ?2) "
         f"SELECT {', '.join(values)} FROM numbers"
     )
@@ -105,6 +125,10 @@ async def insert_columns(
         result = await conn.exec_driver_sql(statement, (start, end, *constants.values(), *packed))
         inserted += max(result.rowcount, 0)
     return inserted
+
+
+def _names(*groups: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for group in groups for name in group)
 
 
 def ids_relation(conn: AsyncConnection, ids: Sequence[bytes], name: str = "ids") -> sa.FromClause:
@@ -140,11 +164,3 @@ async def find_present(
         .where(sa.exists(sa.select(1).where(table.c.id == relation.c.id, *conditions)))
     )
     return set((await conn.execute(query)).scalars())
-
-
-async def find_missing(
-    conn: AsyncConnection, table: sa.Table, ids: Iterable[bytes], where: Mapping[str, Any]
-) -> set[bytes]:
-    """Which of `ids` are not there; see `find_present`."""
-    wanted = set(ids)
-    return wanted - await find_present(conn, table, wanted, where)

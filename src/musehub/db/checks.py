@@ -36,9 +36,9 @@ class MissingRow(NamedTuple):
     found_at: datetime
 
 
-async def list_missing(conn: AsyncConnection, repository_id: int, limit: int = SOME) -> list[MissingRow]:
+async def list_missing(conn: AsyncConnection, repository_id: int) -> list[MissingRow]:
     m = missing_objects.c
-    query = sa.select(m.kind, m.id, m.found_at).where(m.repository_id == repository_id).limit(limit)
+    query = sa.select(m.kind, m.id, m.found_at).where(m.repository_id == repository_id).limit(SOME)
     return [MissingRow._make(row) for row in await conn.execute(query.order_by(m.kind, m.id))]
 
 

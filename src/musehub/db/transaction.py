@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 
 class TransactionRecord(NamedTuple):
@@ -27,7 +27,6 @@ class Meter:
     """Sums over the transactions of one piece of work."""
 
     __slots__ = (
-        "by_name",
         "held_s",
         "longest_transaction_name",
         "longest_transaction_s",
@@ -43,28 +42,15 @@ class Meter:
         self.waited_s = 0.0
         self.longest_transaction_s = 0.0
         self.longest_transaction_name = ""
-        self.by_name: dict[str, int] = {}
 
     def add(self, record: TransactionRecord) -> None:
         self.statements += record.statements
         self.transactions += 1
         self.held_s += record.held_s
         self.waited_s += record.waited_s
-        self.by_name[record.name] = self.by_name.get(record.name, 0) + 1
         if record.held_s > self.longest_transaction_s:
             self.longest_transaction_s = record.held_s
             self.longest_transaction_name = record.name
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "statements": self.statements,
-            "transactions": self.transactions,
-            "held_s": round(self.held_s, 6),
-            "waited_s": round(self.waited_s, 6),
-            "longest_transaction_s": round(self.longest_transaction_s, 6),
-            "longest_transaction": self.longest_transaction_name,
-            "by_name": dict(self.by_name),
-        }
 
 
 _meters: ContextVar[tuple[Meter, ...]] = ContextVar("meters", default=())

@@ -9,11 +9,9 @@ from typing import Any, ClassVar, Self
 
 from muse.errors import Conflict
 from musehub.db.transaction import Meter
+from musehub.push.memory import PushKey
 from musehub.push.timeline import Timeline
 from musehub.storage.metering import StoreMeter
-
-Key = tuple[int, bytes]
-"""Repository and push id."""
 
 
 class _Work:
@@ -126,10 +124,10 @@ class Ledger:
     """
 
     def __init__(self) -> None:
-        self._receiving: set[Key] = set()
+        self._receiving: set[PushKey] = set()
 
     @contextmanager
-    def receiving(self, key: Key) -> Iterator[None]:
+    def receiving(self, key: PushKey) -> Iterator[None]:
         """Mark a push as being received; raises `push-in-progress` if it is already."""
         if key in self._receiving:
             raise Conflict(

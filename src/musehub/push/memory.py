@@ -18,7 +18,7 @@ MAX_MEMORIES = 2
 """Of pushes that are between two requests. Each holds up to 16 MiB of decoded objects besides."""
 MAX_IDLE_S = 120.0
 
-Key = tuple[int, bytes]
+PushKey = tuple[int, bytes]
 """Repository and push id."""
 
 
@@ -39,9 +39,9 @@ class Memories:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._kept: dict[Key, tuple[float, Memory]] = {}
+        self._kept: dict[PushKey, tuple[float, Memory]] = {}
 
-    def get(self, key: Key, epoch: int) -> Memory:
+    def get(self, key: PushKey, epoch: int) -> Memory:
         """The memory of a push, a new one at `epoch` if there is none."""
         oldest = self._clock() - MAX_IDLE_S
         for old in [old for old, (used, _memory) in self._kept.items() if used < oldest]:
@@ -53,10 +53,10 @@ class Memories:
         self._kept[key] = self._clock(), memory
         return memory
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: PushKey) -> None:
         self._kept.pop(key, None)
 
-    def note_blobs(self, key: Key, epoch: int, ids: Iterable[bytes], sizes: Iterable[int]) -> None:
+    def note_blobs(self, key: PushKey, epoch: int, ids: Iterable[bytes], sizes: Iterable[int]) -> None:
         """Remember blobs that were recorded at `epoch`."""
         memory = self.get(key, epoch)
         if memory.epoch == epoch and len(memory.known) < MAX_KNOWN:

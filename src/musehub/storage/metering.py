@@ -13,14 +13,13 @@ from musehub.storage.port import Store, StoredObject, UnfinishedUpload
 
 
 class StoreMeter:
-    """Calls, bytes moved and seconds waited; presigning asks the store nothing and is not counted."""
+    """Calls and bytes moved; presigning asks the store nothing and is not counted."""
 
-    __slots__ = ("bytes", "calls", "waited_s")
+    __slots__ = ("bytes", "calls")
 
     def __init__(self) -> None:
         self.calls = 0
         self.bytes = 0
-        self.waited_s = 0.0
 
 
 _meters: ContextVar[tuple[StoreMeter, ...]] = ContextVar("store_meters", default=())
@@ -66,7 +65,6 @@ class MeteredStore:
             for meter in _meters.get():
                 meter.calls += 1
                 meter.bytes += call.size_bytes
-                meter.waited_s += call.seconds
             for observe in self.observers:
                 observe(call)
 

@@ -28,29 +28,22 @@ class Permit(NamedTuple):
 class UrlSigner:
     """Signs and checks with a secret of the hub, which every process of a hub shares; asked for once.
 
-    `base_url` goes before the path; empty means an address relative to the hub's own.
+    Addresses are relative to the hub's own.
     """
 
-    def __init__(
-        self,
-        get_secret: Callable[[], Awaitable[bytes]],
-        base_url: str = "",
-        now: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, get_secret: Callable[[], Awaitable[bytes]]) -> None:
         self._get_secret = get_secret
         self._secret = b""
-        self._base_url = base_url
-        self._now = now
 
     async def sign(self, permit: Permit, ttl_s: int) -> SignedRequest:
-        expires = int(self._now()) + ttl_s
+        expires = int(time.time()) + ttl_s
         query = {"expires": str(expires)}
         if permit.size_bytes is not None and permit.sha256 is not None:
             query |= {"size": str(permit.size_bytes), "sha256": permit.sha256.hex()}
         query["signature"] = await self._signature(permit, expires)
         return SignedRequest(
             method=permit.method,
-            url=f"{self._base_url}{STORE_PATH}{permit.key}?{urlencode(query)}",
+            url=f"{STORE_PATH}{permit.key}?{urlencode(query)}",
             headers={},
             expires_at=datetime.fromtimestamp(expires, UTC).isoformat(),
         )
@@ -67,7 +60,7 @@ class UrlSigner:
         permit = Permit(method, key, size, sha256)
         if not hmac.compare_digest(signature.encode(), (await self._signature(permit, expires)).encode()):
             raise _bad("the address was not issued by this hub")
-        if expires < self._now():
+        if expires < time.time():
             raise _bad("the address has expired")
         return permit
 

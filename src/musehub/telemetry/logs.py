@@ -7,7 +7,7 @@ import logging
 import re
 import sys
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any
 
 from musehub.fetch.service import FetchEvent
 from musehub.jobs.attempt import JobRecord
@@ -69,9 +69,9 @@ class TextFormatter(logging.Formatter):
         return redact(text)
 
 
-def configure_logging(log_format: str, stream: TextIO | None = None) -> None:
+def configure_logging(log_format: str) -> None:
     """Send the log of this process to stderr in the chosen form; done once, by a command."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import muse
 from muse.errors import Conflict, CorruptStore, Environment, UsageError
@@ -126,7 +126,6 @@ async def restore(
     folder: Path,
     *,
     database_only: bool = False,
-    report: Report = _silent,
     clock: Clock = utc_now,
 ) -> RestoreReport:
     """Put a backup into an empty hub: database first, then packs; every hash is checked.
@@ -141,27 +140,15 @@ async def restore(
     from musehub.db import migrate  # Alembic is for those alone who need it
 
     await migrate.upgrade(database)
-    if manifest["revision"] != await find_revision(database):
-        raise UsageError(
-            "bad-setting",
-            f'the backup has revision "{manifest["revision"]}", not "{newest_revision()}"',
-            hint=f"restore it with musehub {manifest['version']}, then migrate",
-        )
-    source = folder / manifest["database"]
-    files = {name: TableFile(**each) for name, each in manifest["tables"].items()}
-    if set(files) != set(metadata.tables):
-        raise CorruptStore("corrupt-segment", "the backup does not hold the tables of this version")
-    for name, each in files.items():
-        await asyncio.to_thread(check_table, source, name, each)
+    files = await _check_tables(database, folder, manifest)
     async with database.transaction("restore") as conn:
         if await count_users(conn):
             raise Conflict(
                 "already-exists", "this hub has users already", hint="restore into an empty database"
             )
         for table in metadata.sorted_tables:
-            report(f"table {table.name}")
             await conn.execute(table.delete())
-            await read_table(conn, table, source)
+            await read_table(conn, table, folder / manifest["database"])
             await set_sequence(conn, table)
         now = clock()
         await hold_off(conn, JOB, now, now + COLLECT_NOTHING, "the hub was restored from a backup")
@@ -169,9 +156,24 @@ async def restore(
         wanted = await list_all_packs(conn)
     missing: list[str] = []
     if not database_only:
-        for number, (repository_id, digest, _size_bytes) in enumerate(wanted, start=1):
+        for repository_id, digest, _size_bytes in wanted:
             key = pack_key(repository_id, digest)
-            report(f"pack {number} of {len(wanted)}")
             if not await put_pack(store, key, folder / key, digest):
                 missing.append(key)
     return RestoreReport(len(files), sum(each.rows for each in files.values()), len(wanted), missing)
+
+
+async def _check_tables(database: Database, folder: Path, manifest: dict[str, Any]) -> dict[str, TableFile]:
+    """The files of a backup by table, each one whole, once they are found to be of this version."""
+    if manifest["revision"] != await find_revision(database):
+        raise UsageError(
+            "bad-setting",
+            f'the backup has revision "{manifest["revision"]}", not "{newest_revision()}"',
+            hint=f"restore it with musehub {manifest['version']}, then migrate",
+        )
+    files = {name: TableFile(**each) for name, each in manifest["tables"].items()}
+    if set(files) != set(metadata.tables):
+        raise CorruptStore("corrupt-segment", "the backup does not hold the tables of this version")
+    for name, each in files.items():
+        await asyncio.to_thread(check_table, folder / manifest["database"], name, each)
+    return files

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from muse.errors import CorruptStore, NotFound
-from muse.packs.pack import PackWriter
+from muse.packs.pack import INDEX_ENTRY, PackWriter
 from muse.packs.record import Record, encode_object
 from musehub.db.checks import keep_missing
 from musehub.db.condemned import condemn_packs, take_back_pack
@@ -41,6 +41,7 @@ from musehub.upkeep.marks import Marks
 REMOVE_AT_ONCE = 2_000
 """Rows of one transaction: some 50 ms."""
 ENCODE_AT_ONCE = 100
+_NOTHING = (0, 0)
 MAX_ATTEMPTS = 20
 """So often a removal is put off because of pushes before the rest is left to the next clean-up."""
 
@@ -190,8 +191,7 @@ class Collector:
 
     async def _remove_packs(self, conn: AsyncConnection) -> Totals | None:
         live = self._marks.sum_packs()
-        old = [pack for pack in self._packs.values() if not self._seen.is_young(pack.id)]
-        empty = [pack for pack in old if pack.id not in live][:REMOVE_AT_ONCE]
+        empty = [pack for pack in self._old_packs() if pack.id not in live][:REMOVE_AT_ONCE]
         if not empty:
             return None
         size_bytes = await delete_packs(conn, self._id, [pack.id for pack in empty])
@@ -212,15 +212,10 @@ class Collector:
 
     async def _choose_half_dead(self) -> list[PackFacts]:
         live = await asyncio.to_thread(self._marks.sum_packs)
-        return [
-            pack
-            for pack in self._packs.values()
-            if not self._seen.is_young(pack.id)
-            and pack.id in live
-            and 2 * live[pack.id][1] < pack.size_bytes
-            # What is dead may be less than the index: nothing is won then.
-            and live[pack.id][0] < pack.object_count
-        ]
+        return [pack for pack in self._old_packs() if _is_half_dead(pack, live.get(pack.id, _NOTHING))]
+
+    def _old_packs(self) -> list[PackFacts]:
+        return [pack for pack in self._packs.values() if not self._seen.is_young(pack.id)]
 
     async def _rewrite(self, pack: PackFacts) -> None:
         """Put what is live of a pack into a new one, under the same number: the order of packs stays."""
@@ -247,18 +242,23 @@ class Collector:
 
     async def _estimate(self) -> None:
         live = await asyncio.to_thread(self._marks.sum_packs)
-        for pack in self._packs.values():
-            if self._seen.is_young(pack.id):
-                continue
-            count, size_bytes = live.get(pack.id, (0, 0))
+        for pack in self._old_packs():
+            count, size_bytes = live.get(pack.id, _NOTHING)
             if not count:
                 self._removed_packs += 1
                 self._freed += pack.size_bytes
-            elif 2 * size_bytes < pack.size_bytes and count < pack.object_count:
+            elif _is_half_dead(pack, (count, size_bytes)):
                 self._rewritten += 1
-                self._freed += pack.size_bytes - size_bytes - 36 * count
+                self._freed += pack.size_bytes - size_bytes - INDEX_ENTRY.size * count
         async with self._database.read("measure records") as conn:
             self._freed += await _measure_dead(conn, self._id, self._marks)
+
+
+def _is_half_dead(pack: PackFacts, live: tuple[int, int]) -> bool:
+    """Whether writing it anew is worth it; `live` is how many objects of it are, and their bytes."""
+    count, size_bytes = live
+    # What is dead may be less than the index: nothing is won then.
+    return 0 < count < pack.object_count and 2 * size_bytes < pack.size_bytes
 
 
 async def _measure_dead(conn: AsyncConnection, repository_id: int, marks: Marks) -> int:

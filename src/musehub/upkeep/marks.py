@@ -170,15 +170,10 @@ class Marks:
 
     # ---- what follows
 
-    def count_dead(self) -> tuple[int, int]:
-        """Dead records and blobs."""
-        one = self._db.execute("SELECT COUNT(*) FROM records WHERE live = 0").fetchone()[0]
-        return one, self._db.execute("SELECT COUNT(*) FROM blobs WHERE live = 0").fetchone()[0]
-
     def count_dead_by_kind(self) -> dict[str, int]:
         rows = self._db.execute("SELECT kind, COUNT(*) FROM records WHERE live = 0 GROUP BY kind").fetchall()
         found = {Kind(kind).name.lower(): count for kind, count in rows}
-        blobs = self.count_dead()[1]
+        blobs = self._db.execute("SELECT COUNT(*) FROM blobs WHERE live = 0").fetchone()[0]
         return found | ({"blob": blobs} if blobs else {})
 
     def find_based_on_dead(self, limit: int) -> list[tuple[Kind, bytes]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -26,6 +26,16 @@ class Bar(NamedTuple):
     address: str | None
     note: str
     width: int
+    mark: str = ""
+
+
+class _Line(NamedTuple):
+    """What becomes a bar: `size` says how long, compared with the other lines of its section."""
+
+    name: str
+    size: int
+    note: str
+    address: str | None = None
     mark: str = ""
 
 
@@ -63,55 +73,52 @@ def view_sections(repository: RepositoryView, found: Mapping[str, Insight]) -> l
         rev = repository.default_rev
         return repository.addresses.blob(rev, path) if rev is not None else None
 
-    languages = _bars(
-        (item["name"], None, f"{format_size(item['bytes'])} in {_files(item['files'])}", item["bytes"], "")
+    languages = [
+        _Line(item["name"], item["bytes"], f"{format_size(item['bytes'])} in {_files(item['files'])}")
         for item in lines("languages", "languages")
-    )
-    people = _bars(
-        (
+    ]
+    people = [
+        _Line(
             item["agent"] or item["name"],
-            None,
-            _commits(item["commits"]),
             item["commits"],
-            "agent" if item["kind"] == "agent" else "",
+            _commits(item["commits"]),
+            mark="agent" if item["kind"] == "agent" else "",
         )
         for item in lines("contributors", "contributors")
-    )
-    churn = _bars(
-        (
+    ]
+    churn = [
+        _Line(
             item["path"],
-            address(item["path"]),
-            f"+{item['lines_added']:,} −{item['lines_removed']:,}, {_commits(item['changes'])}",
             item["lines_added"] + item["lines_removed"],
-            "",
+            f"+{item['lines_added']:,} −{item['lines_removed']:,}, {_commits(item['changes'])}",
+            address(item["path"]),
         )
         for item in lines("churn", "paths")
-    )
-    hotspots = _bars(
-        (
+    ]
+    hotspots = [
+        _Line(
             item["path"],
-            address(item["path"]),
-            f"{_commits(item['changes'])}, {format_size(item['bytes'])}",
             item["changes"] * item["bytes"],
-            "",
+            f"{_commits(item['changes'])}, {format_size(item['bytes'])}",
+            address(item["path"]),
         )
         for item in lines("hotspots", "files")
-    )
-    coupling = _bars(
-        (" · ".join(item["paths"]), None, f"{item['together']:,} together", item["together"], "")
+    ]
+    coupling = [
+        _Line(" · ".join(item["paths"]), item["together"], f"{item['together']:,} together")
         for item in lines("coupling", "pairs")
-    )
-    largest = _bars(
-        (item["path"], address(item["path"]), format_size(item["bytes"]), item["bytes"], "")
+    ]
+    largest = [
+        _Line(item["path"], item["bytes"], format_size(item["bytes"]), address(item["path"]))
         for item in lines("largest", "files")
-    )
+    ]
     return [
-        Section("Languages", "of the default branch, by bytes", languages),
-        Section("Contributors", "by commits", people),
-        Section("Churn", "lines added and removed in 30 days", churn),
-        Section("Hotspots", "large files that changed often in a year", hotspots),
-        Section("Coupling", "files that changed in the same commits", coupling),
-        Section("Largest files", "of the default branch", largest),
+        Section("Languages", "of the default branch, by bytes", _bars(languages)),
+        Section("Contributors", "by commits", _bars(people)),
+        Section("Churn", "lines added and removed in 30 days", _bars(churn)),
+        Section("Hotspots", "large files that changed often in a year", _bars(hotspots)),
+        Section("Coupling", "files that changed in the same commits", _bars(coupling)),
+        Section("Largest files", "of the default branch", _bars(largest)),
     ]
 
 
@@ -132,12 +139,12 @@ def view_facts(values: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]
     return facts
 
 
-def _bars(items: Iterable[tuple[str, str | None, str, int, str]]) -> list[Bar]:
-    listed = list(items)
-    most = max((item[3] for item in listed), default=0) or 1
+def _bars(lines: Sequence[_Line]) -> list[Bar]:
+    """The longest bar is that of the largest line, and none is too short to be seen."""
+    most = max((line.size for line in lines), default=0) or 1
     return [
-        Bar(name, address, note, max(4, round(_WIDTH * size / most)), mark)
-        for name, address, note, size, mark in listed
+        Bar(line.name, line.address, line.note, max(4, round(_WIDTH * line.size / most)), line.mark)
+        for line in lines
     ]
 
 

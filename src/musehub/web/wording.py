@@ -24,9 +24,9 @@ def format_size(size_bytes: int) -> str:
     return f"{size:,.1f} TiB"
 
 
-def format_count(number: int, noun: str, plural: str | None = None) -> str:
+def format_count(number: int, noun: str) -> str:
     """`1 file`, `12,345 files`."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+    return f"{number:,} {noun if number == 1 else noun + 's'}"
 
 
 def format_age(instant: datetime, now: datetime) -> str:

@@ -68,14 +68,21 @@ class FrameAnswer:
         except ClientGone:
             return
         except Exception as error:
-            await self._send_last(encode_error(known_error(error, str(self._exchange.scope["path"]))))
+            await self._send_error(error)
         await self._exchange.drain()
         await self.finish()
 
     async def fail(self, error: Exception) -> None:
         """End an answer that has begun with X."""
-        await self._send_last(encode_error(known_error(error, str(self._exchange.scope["path"]))))
+        await self._send_error(error)
         await self.finish()
+
+    async def _send_error(self, error: Exception) -> None:
+        """Send X with what the client may know; a defect is logged under an incident number."""
+        known = error
+        if not isinstance(known, MuseError):
+            known = report_defect(error, str(self._exchange.scope["path"]))
+        await self._send_last(encode_error(known))
 
     async def _send_last(self, frame: bytes) -> None:
         async with self._lock:
@@ -104,10 +111,3 @@ class FrameAnswer:
                 if self._closed:
                     return
                 await self._write(encode_json(PROGRESS, now.to_json()))
-
-
-def known_error(error: Exception, where: str) -> MuseError:
-    """What a client may know about an error; a defect is logged under an incident number."""
-    if isinstance(error, MuseError):
-        return error
-    return report_defect(error, where)

@@ -83,12 +83,12 @@ class Exchange:
     def can_send_files(self) -> bool:
         return "http.response.pathsend" in (self.scope.get("extensions") or {})
 
-    async def answer(self, body: bytes, content_type: str, status: int = 200) -> None:
-        await self.start(status, {"content-type": content_type, "content-length": str(len(body))})
+    async def answer(self, body: bytes, content_type: str) -> None:
+        await self.start(200, {"content-type": content_type, "content-length": str(len(body))})
         await self.write(body, more=False)
 
-    async def answer_json(self, value: Any, status: int = 200) -> None:
-        await self.answer(json.dumps(value, ensure_ascii=False).encode(), "application/json", status)
+    async def answer_json(self, value: Any) -> None:
+        await self.answer(json.dumps(value, ensure_ascii=False).encode(), "application/json")
 
     def header(self, name: bytes) -> str | None:
         for key, value in self.scope["headers"]:

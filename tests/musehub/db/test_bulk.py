@@ -9,7 +9,6 @@ import sqlalchemy as sa
 
 from musehub.db.bulk import (
     ROWS_PER_STEP,
-    find_missing,
     find_present,
     ids_relation,
     insert_columns,
@@ -105,8 +104,8 @@ async def test_ids_of_another_repository_are_missing(database: Database) -> None
     await add_blobs(database, range(4), repository_id=2)
     ids = [make_id(number) for number in range(4)]
     async with database.read("ask") as conn:
-        assert await find_missing(conn, blobs, ids, {"repository_id": 1}) == set(ids)
-        assert await find_missing(conn, blobs, ids, {"repository_id": 2}) == set()
+        assert await find_present(conn, blobs, ids, {"repository_id": 1}) == set()
+        assert await find_present(conn, blobs, ids, {"repository_id": 2}) == set(ids)
         assert await find_present(conn, blobs, [], {"repository_id": 2}) == set()
 
 

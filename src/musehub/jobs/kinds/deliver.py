@@ -37,11 +37,22 @@ async def run(work: Work, payload: Payload) -> None:
         hook = await find_webhook(conn, work.repository.id, delivery.webhook_id) if delivery else None
     if delivery is None or hook is None or not hook.active or delivery.state == DELIVERED:
         return
+    attempt, was_refused = await _attempt(work, hook, delivery)
+    async with database.transaction("record attempt") as conn:
+        await insert_attempt(conn, attempt)
+        if attempt.error is None or was_refused:
+            await set_delivery_state(conn, delivery.id, FAILED if was_refused else DELIVERED)
+    if attempt.error is not None and not was_refused:
+        raise RemoteFailure("remote-error", attempt.error)
+
+
+async def _attempt(work: Work, hook: WebhookRow, delivery: DeliveryRow) -> tuple[AttemptRow, bool]:
+    """Send it once; what came of it, and whether it was not sent because its address may not be reached."""
     settings = work.parts.settings
     started_at, started = work.parts.clock(), time.perf_counter()
     answer: Answer | None = None
     error: str | None = None
-    refused = False
+    was_refused = False
     try:
         answer = await post(
             hook.url,
@@ -50,12 +61,9 @@ async def run(work: Work, payload: Payload) -> None:
             timeout_s=settings.webhook_timeout_s,
             allowed=parse_networks(settings.webhook_allowed_networks),
         )
-        if not 200 <= answer.status < 300:
-            error = f"the receiver answered {answer.status}"
-            if 300 <= answer.status < 400:
-                error += "; redirects are not followed"
+        error = _find_fault(answer)
     except Refused as refusal:
-        error, refused = str(refusal), True
+        error, was_refused = str(refusal), True
     except SendFailed as failure:
         error = str(failure)
     attempt = AttemptRow(
@@ -66,12 +74,14 @@ async def run(work: Work, payload: Payload) -> None:
         error,
         answer.beginning if answer else "",
     )
-    async with database.transaction("record attempt") as conn:
-        await insert_attempt(conn, attempt)
-        if error is None or refused:
-            await set_delivery_state(conn, delivery.id, FAILED if refused else DELIVERED)
-    if error is not None and not refused:
-        raise RemoteFailure("remote-error", error)
+    return attempt, was_refused
+
+
+def _find_fault(answer: Answer) -> str | None:
+    if 200 <= answer.status < 300:
+        return None
+    redirected = "; redirects are not followed" if 300 <= answer.status < 400 else ""
+    return f"the receiver answered {answer.status}{redirected}"
 
 
 async def give_up(work: Work, payload: Payload) -> None:
