@@ -21,9 +21,8 @@ from musehub.app.head import as_get
 from musehub.app.patience import with_patience
 from musehub.wire_http.route import RawHandler, RawRoute
 
-# How long a cancelled request may take to give back what it holds.
 _CANCEL_S = 2.0
-
+"""How long a cancelled request may take to give back what it holds."""
 
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 Counted = Callable[[], AbstractContextManager[None]]

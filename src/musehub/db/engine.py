@@ -49,8 +49,8 @@ class Database:
     async def transaction(self, name: str, *, turn: int | None = None) -> AsyncIterator[AsyncConnection]:
         """One transaction that may write; `name` says what for, in meters and metrics.
 
-        Those of one `turn`, the id of a repository that all of them lock, go one after the other: on
-        PostgreSQL they would wait for its row with a connection each.
+        `turn` is the id of the repository whose row the block locks: blocks of one turn run one after the
+        other. On PostgreSQL each would else hold a connection while it waits for that row.
 
         Raises LimitReached("busy") when no connection is free in time or another writer keeps the
         lock, RemoteFailure("database-unavailable") when the database went away; both may be retried.

@@ -30,7 +30,9 @@ CLAIMED_AT_ONCE = 200
 DELIVERIES_AT_ONCE = 4
 SCHEDULE_S = 600.0
 SHORT_S = 0.05
-SELDOM = 5
+"""So long a slot sleeps at least when a job is due soon, or when another worker took it first."""
+POLLS_WHEN_WOKEN = 5
+"""A slot that another one of this process wakes looks by itself only once in so many polls."""
 _TELLS = frozenset({"finalise push", "enqueue deliveries", "retry job", "redeliver", "schedule jobs"})
 """Transactions of this process after which there may be something to do."""
 
@@ -67,14 +69,14 @@ class Worker:
         alone = [name for name, kind in self._kinds.items() if not kind.after_push]
         loops = []
         if prompt:
-            loops += [self._loop(prompt, prompt, looks=True)]
+            loops += [self._loop(prompt, prompt, is_lookout=True)]
         if analyses:
             loops += [
-                self._loop(analyses, analyses, looks=not number, patient=True)
+                self._loop(analyses, analyses, is_lookout=not number, patient=True)
                 for number in range(self._slots)
             ]
         if alone:
-            loops += [self._loop(alone, (), looks=not number) for number in range(DELIVERIES_AT_ONCE)]
+            loops += [self._loop(alone, (), is_lookout=not number) for number in range(DELIVERIES_AT_ONCE)]
         self._parts.database.observers.append(self._notice)
         try:
             tasks = [asyncio.create_task(loop) for loop in [*loops, self._schedule()]]
@@ -113,9 +115,9 @@ class Worker:
             news.set()
 
     async def _loop(
-        self, kinds: Sequence[str], together: Sequence[str], *, looks: bool, patient: bool = False
+        self, kinds: Sequence[str], together: Sequence[str], *, is_lookout: bool, patient: bool = False
     ) -> None:
-        """One slot. One of those for the same kinds looks often, and wakes the others."""
+        """One slot. Of those for the same kinds one is the lookout: it looks often, and wakes the others."""
         news = asyncio.Event()
         self._news.append(news)
         failures = 0
@@ -126,8 +128,8 @@ class Worker:
                 wait_s = await self._time_to_next(kinds, patient)
                 if not wait_s and not await self._turn(kinds, together, patient):
                     wait_s = SHORT_S  # another worker was faster
-                if not looks and wait_s:
-                    wait_s = SELDOM * self._parts.settings.job_poll_s
+                if not is_lookout and wait_s:
+                    wait_s = POLLS_WHEN_WOKEN * self._parts.settings.job_poll_s
                 failures = 0
             except MuseError as error:  # the database is away or busy: leases see to it that nothing is lost
                 failures += 1

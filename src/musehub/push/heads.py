@@ -45,13 +45,9 @@ async def open_standing(
     """
     if actor.is_anonymous:  # the same answer whether or not there is something private
         decide(actor, Action.WRITE, None, f"{owner}/{name}").require()
-    async with database.read("open push") as conn:
-        owner_id, row = await find_owner_and_repository(conn, owner, name, actor.user_id)
-        if row is not None:
-            decide(actor, Action.WRITE, access_of(row), f"{owner}/{name}").require()
-            refs = await find_refs(conn, row.id, ref_names)
-            push = await find_push(conn, row.id, push_id)
-            return Standing(row, False, refs, push)
+    owner_id, found = await _find_standing(database, actor, owner, name, push_id, ref_names)
+    if found is not None:
+        return found
     if create is None:
         raise absent_repository(actor, owner_id, owner, name, limits)
     check_may_create(actor, owner_id, owner, name)
@@ -66,18 +62,24 @@ async def open_standing(
             now=now,
         )
     except Conflict:  # another request of the same push was faster
-        return await open_standing(
-            database,
-            actor,
-            owner,
-            name,
-            push_id=push_id,
-            ref_names=ref_names,
-            create=None,
-            limits=limits,
-            now=now,
-        )
+        _owner_id, found = await _find_standing(database, actor, owner, name, push_id, ref_names)
+        if found is None:
+            raise
+        return found
     return Standing(row, True, {}, None)
+
+
+async def _find_standing(
+    database: Database, actor: Actor, owner: str, name: str, push_id: bytes, ref_names: Sequence[str]
+) -> tuple[int | None, Standing | None]:
+    """The id of the owner, and how a push to a repository stands that is there and may be written."""
+    async with database.read("open push") as conn:
+        owner_id, row = await find_owner_and_repository(conn, owner, name, actor.user_id)
+        if row is None:
+            return owner_id, None
+        decide(actor, Action.WRITE, access_of(row), f"{owner}/{name}").require()
+        refs = await find_refs(conn, row.id, ref_names)
+        return owner_id, Standing(row, False, refs, await find_push(conn, row.id, push_id))
 
 
 async def check_may_push(database: Database, actor: Actor, owner: str, name: str) -> None:

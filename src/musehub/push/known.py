@@ -1,4 +1,4 @@
-"""What a push need not look up again, and what that adds up to: checks the sizes and counts that trees give.
+"""What a push knows of objects: none is looked up twice, and what trees say of sizes and counts is checked.
 
 Sizes of blobs are always checked: `closure.py` looks up those of blobs that were recorded before. Totals of a
 directory, chunk list or page that is recorded already are believed: whoever sent it sent its parent, too.
@@ -38,8 +38,11 @@ class Claims:
 class Known:
     """Objects of one push, and those that it found recorded.
 
-    Each is here before it is recorded or looked up: an error has to end the push. `trusts_bases` says that
-    whatever a recorded tree names is recorded, too; it is not where a check found objects missing.
+    An object is added before it is recorded or looked up. So after an error nothing here can be relied on:
+    the push ends, and its memory is forgotten.
+
+    `trusts_bases`: what a recorded tree names is taken to be recorded, too. That does not hold in a
+    repository of which a check found objects missing.
     """
 
     def __init__(self) -> None:

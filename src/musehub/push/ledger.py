@@ -38,8 +38,9 @@ class _Work:
 
     def _read(self, kept: Mapping[str, Any]) -> None:
         self.counts = {name: int(kept.get(name, 0)) for name in self.counted}
-        for name in ("statements", "transactions", "store_calls"):
-            setattr(self, name, int(kept.get(name, 0)))
+        self.statements = int(kept.get("statements", 0))
+        self.transactions = int(kept.get("transactions", 0))
+        self.store_calls = int(kept.get("store_calls", 0))
         self.seconds = float(kept.get("s", 0.0))
         self.longest_transaction_s = float(kept.get("longest_transaction_s", 0.0))
         self.phases = {phase["name"]: phase["s"] for phase in kept.get("phases", [])}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
 from typing import Any, NamedTuple
 
 from muse.errors import InvalidData, LimitReached
@@ -41,10 +42,10 @@ async def verify_upload(
 
     Raises `pack-not-found`, `wrong-hash`, `bad-pack`, `bad-record`, `truncated`, `missing-objects`.
     """
-    with timeline.phase(STORE):
-        opening = service.store.open(pack_key(repository_id, request.digest), request.digest)
-        view = await opening.__aenter__()
-    try:
+    async with AsyncExitStack() as stack:
+        with timeline.phase(STORE):
+            opening = service.store.open(pack_key(repository_id, request.digest), request.digest)
+            view = await stack.enter_async_context(opening)
         if len(view) != request.size_bytes:
             raise InvalidData(
                 "wrong-hash",
@@ -69,8 +70,6 @@ async def verify_upload(
         with timeline.phase(DECODE):
             found = await asyncio.to_thread(_verify, view, objects, decoder, reader, wait, timeline)
         return found._replace(bases=sorted(outside))
-    finally:
-        await opening.__aexit__(None, None, None)
 
 
 def _scan(view: memoryview, max_object_bytes: int) -> tuple[list[PackedObject], dict[bytes, int]]:

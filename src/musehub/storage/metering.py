@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple
 
@@ -74,14 +74,11 @@ class MeteredStore:
 
     @asynccontextmanager
     async def open(self, key: str, sha256: bytes | None = None) -> AsyncIterator[memoryview]:
-        opening = self.inner.open(key, sha256)
-        with self._call("open") as moved:
-            view = await opening.__aenter__()
-            moved.append(len(view))
-        try:
+        async with AsyncExitStack() as stack:
+            with self._call("open") as moved:  # reading it is counted, what is done with it is not
+                view = await stack.enter_async_context(self.inner.open(key, sha256))
+                moved.append(len(view))
             yield view
-        finally:
-            await opening.__aexit__(None, None, None)
 
     async def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         with self._call("get_ranges", sum(size for _start, size in ranges)):

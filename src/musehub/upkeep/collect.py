@@ -62,7 +62,7 @@ class _Busy(Exception):
 
 
 class Collector:
-    """One clean-up of one repository; `cutoff` is since when everything is kept. Close it."""
+    """One clean-up of one repository: what was recorded at `cutoff` or later is kept. Close it."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class Collector:
     # ---- sweep
 
     async def sweep(self) -> None:
-        """Remove what is not, whatever is pushed meanwhile; `mark` came before."""
+        """Remove what is not reachable, whatever is pushed meanwhile; `mark` came before."""
         await self._free_live_records()
         while await self._alone("remove records", self._remove_records):
             pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from muse.history.textdiff import Hunk
@@ -104,6 +105,36 @@ async def load_changes(
     olds = {change.path: change.old for change in found}
     place = _Place(addresses, parent.id.hex() if parent is not None else "", commit.id.hex())
 
+    files, left_out = await _compare_files(browser, place, changes, renames, olds, settings)
+    notes = []
+    if parent_count > 1:
+        notes.append("A merge: compared with its first parent.")
+    if more:
+        notes.append(f"Too many changes to show: only {format_count(len(files), 'changed file')} listed.")
+    if left_out:
+        notes.append("The lines of the last files are left out: this commit is too large for one page.")
+    title = format_count(len(files), "changed file")
+    return ChangesView(
+        f"More than {title}" if more else title,
+        sum(file.added for file in files),
+        sum(file.deleted for file in files),
+        " ".join(notes),
+        files,
+    )
+
+
+async def _compare_files(
+    browser: Browser,
+    place: _Place,
+    changes: Sequence[Change],
+    renames: Mapping[str, str],
+    olds: Mapping[str, Entry | None],
+    settings: Settings,
+) -> tuple[list[FileDifference], bool]:
+    """The changes in their order, with their lines while a page has room for them; whether some had none.
+
+    `renames` maps new paths to old ones, `olds` old paths to what was there.
+    """
     lines_left = settings.web_diff_max_lines
     left_out = False
     files: list[FileDifference] = []
@@ -112,33 +143,18 @@ async def load_changes(
         if old_path != change.path:
             change = Change(change.path, olds[old_path], change.new)
         file = _describe(place, number, change, old_path)
-        if number % _READ_AHEAD == 1 and number <= COMPARED_MAX and lines_left > 0:
-            await _load_ahead(browser, changes[number - 1 : number - 1 + _READ_AHEAD])
         if number > COMPARED_MAX or lines_left <= 0:
             left_out = True
         else:
+            if number % _READ_AHEAD == 1:
+                await _load_ahead(browser, changes[number - 1 : number - 1 + _READ_AHEAD])
             file = await _compare(browser, place, file, change, old_path, settings.web_text_max_bytes)
             length = sum(len(hunk.lines) for hunk in file.hunks)
             if length > lines_left:
                 file, length = file._replace(hunks=[], message="Too many lines for this page."), 0
             lines_left -= length
         files.append(file)
-    notes = []
-    if parent_count > 1:
-        notes.append("A merge: compared with its first parent.")
-    if more:
-        notes.append(f"Too many changes to show: only {format_count(len(files), 'changed file')} listed.")
-    if left_out:
-        notes.append("The lines of the last files are left out: this commit is too large for one page.")
-    return ChangesView(
-        format_count(len(files), "changed file")
-        if not more
-        else f"More than {format_count(len(files), 'changed file')}",
-        sum(file.added for file in files),
-        sum(file.deleted for file in files),
-        " ".join(notes),
-        files,
-    )
+    return files, left_out
 
 
 def _describe(place: _Place, number: int, change: Change, old_path: str) -> FileDifference:
@@ -182,7 +198,7 @@ async def _compare(
     )
 
 
-async def _load_ahead(browser: Browser, changes: list[Change]) -> None:
+async def _load_ahead(browser: Browser, changes: Sequence[Change]) -> None:
     """Read the next files in one go, one query and few reads of the store instead of one for each."""
     sides = [side for change in changes for side in (change.old, change.new) if side is not None]
     await load_ahead(browser.reader, [side for side in sides if side.size_bytes <= _AHEAD_MAX_BYTES])
