@@ -41,12 +41,10 @@ def configure(parser: Parser) -> None:
 
 
 def run(context: Context, options: Namespace) -> None:
-    from muse.cli.output import clean, counted
     from muse.cli.revisions import tree_path
     from muse.cli.signing import sign_if_wanted
-    from muse.history.treediff import diff_trees
     from muse.objects.commit import decode_commit, encode_commit
-    from muse.objects.ids import Kind, format_id, short_id
+    from muse.objects.ids import Kind
     from muse.worktree.snapshot import snapshot
 
     repository, output = context.repository, context.output
@@ -79,10 +77,22 @@ def run(context: Context, options: Namespace) -> None:
             transaction.set_head(commit_id)
     for problem in left_out:
         output.warning(problem.message)
+    _report(context, options, commit_id, commit, parent_tree)
+
+
+def _report(
+    context: Context, options: Namespace, commit_id: bytes, commit: Commit, parent_tree: bytes | None
+) -> None:
+    """Say what was committed."""
+    from muse.cli.output import clean, counted
+    from muse.history.treediff import diff_trees
+    from muse.objects.ids import format_id, short_id
+
+    output, branch = context.output, context.repository.refs.head().branch
     counts = {"added": 0, "modified": 0, "deleted": 0}
-    for change in diff_trees(repository.objects.load, parent_tree, tree):
+    for change in diff_trees(context.repository.objects.load, parent_tree, commit.tree):
         counts["added" if change.old is None else "deleted" if change.new is None else "modified"] += 1
-    where = head.branch or "detached"
+    where = branch or "detached"
     root = ", first commit" if not commit.parents else ""
     output.say(f"{output.style(f'[{where} {short_id(commit_id)}{root}]', 'bold')} {clean(commit.summary)}")
     changed = ", ".join(f"{counted(number, 'file')} {what}" for what, number in counts.items() if number)
@@ -90,7 +100,7 @@ def run(context: Context, options: Namespace) -> None:
     output.document(
         {
             "id": format_id(commit_id),
-            "branch": head.branch,
+            "branch": branch,
             "root": not commit.parents,
             "amended": options.amend,
             "summary": commit.summary,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from muse.cli.commits import COMMIT_JSON
@@ -12,7 +13,9 @@ from muse.errors import UsageError
 if TYPE_CHECKING:
     from muse.cli.arguments import Parser
     from muse.cli.context import Context
+    from muse.cli.output import Output
     from muse.history.walk import Node
+    from muse.objects.commit import Commit
     from muse.store.repository import Repository
 
 EXAMPLE = """muse log --oneline -n 10
@@ -35,11 +38,10 @@ def configure(parser: Parser) -> None:
 
 
 def run(context: Context, options: Namespace) -> None:
-    from muse.cli.commits import commit_json, commit_lines, decoration, refs_by_target
-    from muse.cli.output import clean
+    from muse.cli.commits import commit_json, refs_by_target
     from muse.cli.revisions import split_arguments
     from muse.objects.commit import decode_commit
-    from muse.objects.ids import Kind, short_id
+    from muse.objects.ids import Kind
 
     repository, output = context.repository, context.output
     words = []
@@ -61,40 +63,41 @@ def run(context: Context, options: Namespace) -> None:
             output.document({"commits": []})
             return
         heads = [head.target]
+    nodes = _iter_wanted(context, options, repository, heads, excluded, paths)
+    if options.max_count is not None and options.max_count >= 0:
+        nodes = islice(nodes, options.max_count)
+    load = repository.objects.load
+    commits = ((node, decode_commit(load(Kind.COMMIT, node.id)), names.get(node.id, [])) for node in nodes)
+    if output.json:
+        shown = (commit_json(node.id, commit, refs) for node, commit, refs in commits)
+        output.document_stream("commits", shown)
+    else:
+        output.page()
+        _write(output, options, commits, head.branch)
+
+
+def _write(
+    output: Output,
+    options: Namespace,
+    commits: Iterable[tuple[Node, Commit, list[str]]],
+    current: str | None,
+) -> None:
+    from muse.cli.commits import commit_lines, decoration
+    from muse.cli.output import clean
+    from muse.objects.ids import short_id
+
     graph = None
-    if options.graph and not output.json:
+    if options.graph:
         from muse.cli.graph import Lanes
 
         graph = Lanes(output)
-
-    def selected() -> Iterator[Node]:
-        left = options.max_count if options.max_count is not None else -1
-        for node in _wanted(context, options, repository, heads, excluded, paths):
-            if left == 0:
-                return
-            left -= 1
-            yield node
-
-    if output.json:
-        load = repository.objects.load
-        output.document_stream(
-            "commits",
-            (
-                commit_json(n.id, decode_commit(load(Kind.COMMIT, n.id)), names.get(n.id, []))
-                for n in selected()
-            ),
-        )
-        return
-    output.page()
     first = True
-    for node in selected():
-        commit = decode_commit(repository.objects.load(Kind.COMMIT, node.id))
-        here = names.get(node.id, [])
+    for node, commit, names in commits:
         if options.oneline:
-            mark = output.style(short_id(node.id), "yellow") + decoration(here, head.branch, output)
+            mark = output.style(short_id(node.id), "yellow") + decoration(names, current, output)
             lines = [f"{mark} {clean(commit.summary)}"]
         else:
-            lines = commit_lines(node.id, commit, here, head.branch, output)
+            lines = commit_lines(node.id, commit, names, current, output)
             lines = [*lines, ""] if graph is not None else lines if first else ["", *lines]
         first = False
         if graph is not None:
@@ -103,7 +106,7 @@ def run(context: Context, options: Namespace) -> None:
             output.write(line)
 
 
-def _wanted(
+def _iter_wanted(
     context: Context,
     options: Namespace,
     repository: Repository,
@@ -111,6 +114,7 @@ def _wanted(
     excluded: list[bytes],
     paths: list[str],
 ) -> Iterator[Node]:
+    """Yield the commits that are shown, but for how many of them."""
     from muse.cli.dates import parse_date
     from muse.history.walk import iter_commits
     from muse.objects.commit import decode_commit

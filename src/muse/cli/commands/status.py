@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from muse.cli.arguments import Parser
     from muse.cli.context import Context
+    from muse.cli.output import Output
     from muse.store.repository import Repository
     from muse.store.tracking import Upstream
-    from muse.worktree.status import Modified
+    from muse.worktree.status import Modified, Status
 
 EXAMPLE = """muse status
 muse status src/mixer --ignored"""
@@ -29,7 +30,6 @@ def configure(parser: Parser) -> None:
 
 
 def run(context: Context, options: Namespace) -> None:
-    from muse.cli.output import clean_line
     from muse.cli.revisions import tree_path
     from muse.store.tracking import find_upstream
     from muse.store.unfinished import find_unfinished
@@ -38,35 +38,55 @@ def run(context: Context, options: Namespace) -> None:
     repository, output = context.repository, context.output
     paths = [tree_path(context, path) for path in options.paths] or None
     head = repository.refs.head()
-    unfinished = find_unfinished(repository.muse_dir)
-    how_to_finish = unfinished.hint(repository.work_dir, head.branch) if unfinished is not None else None
+    mark = find_unfinished(repository.muse_dir)
+    unfinished = None if mark is None else (mark.message, mark.hint(repository.work_dir, head.branch))
     with context.progress() as progress:
         found = status(repository, paths, with_ignored=options.ignored, progress=progress)
     upstream = find_upstream(repository, head.branch) if head.branch is not None else None
     if output.json:
-        output.document(
-            {
-                "branch": head.branch,
-                "head": _id(head.target),
-                "clean": found.is_clean,
-                "upstream": _upstream_json(repository, upstream, head.target),
-                "added": found.added,
-                "modified": [change._asdict() for change in found.modified],
-                "deleted": found.deleted,
-                "renamed": [{"old_path": old, "path": new} for old, new in found.renamed],
-                "unfinished": {"message": unfinished.message, "hint": how_to_finish}
-                if unfinished is not None
-                else None,
-                "problems": [
-                    {"path": _text(item.path), "reason": item.reason, "message": item.message}
-                    for item in found.problems
-                ],
-                "collisions": [list(pair) for pair in found.collisions],
-                "ignored": found.ignored,
-            }
-        )
+        output.document(_status_json(repository, found, upstream, unfinished))
         return
     _write_head(context, upstream)
+    _write_changes(output, found)
+    if unfinished is not None:
+        output.warning(*unfinished)
+    elif found.is_clean:
+        output.write("nothing changed since the last commit" if head.target else "nothing to commit yet")
+    for item in found.problems:
+        output.warning(_text(item.message))
+    for first, second in found.collisions:
+        output.warning(
+            f'"{first}" and "{second}" differ only by case or Unicode form',
+            "rename one of them, or some computers cannot check both out",
+        )
+
+
+def _status_json(
+    repository: Repository, found: Status, upstream: Upstream | None, unfinished: tuple[str, str] | None
+) -> dict[str, Any]:
+    head = repository.refs.head()
+    return {
+        "branch": head.branch,
+        "head": _id(head.target),
+        "clean": found.is_clean,
+        "upstream": _upstream_json(repository, upstream, head.target),
+        "added": found.added,
+        "modified": [change._asdict() for change in found.modified],
+        "deleted": found.deleted,
+        "renamed": [{"old_path": old, "path": new} for old, new in found.renamed],
+        "unfinished": {"message": unfinished[0], "hint": unfinished[1]} if unfinished is not None else None,
+        "problems": [
+            {"path": _text(item.path), "reason": item.reason, "message": item.message}
+            for item in found.problems
+        ],
+        "collisions": [list(pair) for pair in found.collisions],
+        "ignored": found.ignored,
+    }
+
+
+def _write_changes(output: Output, found: Status) -> None:
+    from muse.cli.output import clean_line
+
     for path in found.added:
         output.write(f"  {output.style('A', 'green')}  {clean_line(path)}")
     for change in found.modified:
@@ -79,17 +99,6 @@ def run(context: Context, options: Namespace) -> None:
         output.write("ignored:")
         for path in found.ignored:
             output.write(f"  {output.style('!', 'dim')}  {clean_line(path)}")
-    if unfinished is not None:
-        output.warning(unfinished.message, how_to_finish)
-    elif found.is_clean:
-        output.write("nothing changed since the last commit" if head.target else "nothing to commit yet")
-    for item in found.problems:
-        output.warning(_text(item.message))
-    for first, second in found.collisions:
-        output.warning(
-            f'"{first}" and "{second}" differ only by case or Unicode form',
-            "rename one of them, or some computers cannot check both out",
-        )
 
 
 def _write_head(context: Context, upstream: Upstream | None) -> None:

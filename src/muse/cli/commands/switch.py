@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from muse.errors import Conflict, NotFound, UsageError
 
 if TYPE_CHECKING:
     from muse.cli.arguments import Parser
     from muse.cli.context import Context
+    from muse.store.refs import Head
     from muse.store.repository import Repository
 
 EXAMPLE = """muse switch main
@@ -32,9 +33,7 @@ def configure(parser: Parser) -> None:
 
 
 def run(context: Context, options: Namespace) -> None:
-    from muse.cli.commands.branch import get_branch
     from muse.cli.output import clean
-    from muse.cli.revisions import resolve
     from muse.objects.ids import format_id, short_id
     from muse.worktree.checkout import checkout
 
@@ -45,23 +44,7 @@ def run(context: Context, options: Namespace) -> None:
         raise UsageError(
             "bad-arguments", "a start is for a new branch", hint=f"muse switch -c {name} {options.start}"
         )
-    created, follows = options.create, None
-    target: bytes | None
-    if options.create:
-        if repository.refs.get(f"heads/{name}") is not None:
-            raise Conflict(
-                "already-exists", f'there is a branch "{name}" already', hint=f"muse switch {name}"
-            )
-        target = resolve(context, options.start) if options.start is not None else head.target
-    elif options.detach:
-        target = resolve(context, name)
-    elif repository.refs.get(f"heads/{name}") is None and (follows := _find_remote_branch(repository, name)):
-        created = True
-        target = resolve(context, f"remotes/{follows}/heads/{name}")
-    elif head.branch == name:
-        target = head.target
-    else:
-        target = get_branch(repository, name)
+    target, created, follows = _choose_target(context, options, name, head)
     old_tree = repository.graph(head.target).tree if head.target is not None else None
     new_tree = repository.graph(target).tree if target is not None else None
     with context.progress() as progress, repository.transaction(context.operation) as transaction:
@@ -88,6 +71,34 @@ def run(context: Context, options: Namespace) -> None:
             "deleted": result.deleted,
         }
     )
+
+
+class _Target(NamedTuple):
+    """Where to go; `follows` is the remote whose branch the new one follows."""
+
+    commit: bytes | None
+    created: bool = False
+    follows: str | None = None
+
+
+def _choose_target(context: Context, options: Namespace, name: str, head: Head) -> _Target:
+    from muse.cli.commands.branch import get_branch
+    from muse.cli.revisions import resolve
+
+    repository = context.repository
+    exists = repository.refs.get(f"heads/{name}") is not None
+    if options.create:
+        if exists:
+            raise Conflict(
+                "already-exists", f'there is a branch "{name}" already', hint=f"muse switch {name}"
+            )
+        start = resolve(context, options.start) if options.start is not None else head.target
+        return _Target(start, created=True)
+    if options.detach:
+        return _Target(resolve(context, name))
+    if not exists and (remote := _find_remote_branch(repository, name)):
+        return _Target(resolve(context, f"remotes/{remote}/heads/{name}"), created=True, follows=remote)
+    return _Target(head.target if head.branch == name else get_branch(repository, name))
 
 
 def _find_remote_branch(repository: Repository, name: str) -> str | None:
