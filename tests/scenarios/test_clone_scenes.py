@@ -7,6 +7,7 @@ import random
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.faulty_proxy import Fault, FaultyProxy
@@ -49,7 +50,7 @@ def clone_from(
     folder: Path,
     attempts: int = 1,
     progress: Progress = silent,
-    **options: bool,
+    **options: Any,
 ) -> Cloned:
     with hub.client(url.origin) as client:
         client.retry = Retry(attempts=attempts, sleep=lambda seconds: None)
@@ -93,6 +94,30 @@ def test_a_clone_has_every_object_and_every_file(
                 copy.objects.open_file(entry.kind, entry.id)
             )
         assert copy.settings.get("remote.origin.url") == str(url)
+
+
+def test_a_clone_of_one_branch_brings_that_one_alone(
+    source: Repository, url: RepositoryUrl, hub_process: HubProcess, tmp_path: Path
+) -> None:
+    made = clone_from(url, hub_process, tmp_path / "clone", branch="side", only=True)
+    with made.repository as copy:
+        side = source.refs.get("heads/side").target
+        assert (made.branch, made.fetched.refs.keys()) == ("side", {"heads/side"})
+        assert [ref.name for ref in copy.refs.iter()] == ["heads/side", "remotes/origin/heads/side"]
+        newer = commit_files(source, {"more": b"of it"}, branch="side")
+        commit_files(source, {"other": b"thing"})
+        push_all(source, hub_process)
+        changes = fetch_into(copy, hub_process, url).changes
+        assert [(change.name, change.old.target, change.new.target) for change in changes] == [
+            ("remotes/origin/heads/side", side, newer)
+        ]
+        copy.settings.set("remote.origin.refs", None)
+        fetch_into(copy, hub_process, url)
+        check_same(copy, source)
+    with pytest.raises(NotFound) as caught:
+        clone_from(url, hub_process, tmp_path / "none", branch="none", only=True)
+    assert caught.value.code == "unknown-branch"
+    assert not (tmp_path / "none").exists()
 
 
 def test_another_branch_and_an_unknown_one(

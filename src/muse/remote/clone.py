@@ -40,6 +40,7 @@ def clone(
     hub: HubClient,
     *,
     branch: str | None = None,
+    only: bool = False,
     remote: str = FIRST_REMOTE,
     checkout: bool = True,
     user_config: Path | None = None,
@@ -47,7 +48,7 @@ def clone(
     progress: Progress = silent,
 ) -> Cloned:
     """Make `directory`, which must be absent or empty, a clone, with `branch` or the remote's default branch
-    checked out.
+    checked out. `only` brings `branch` alone, now and at every fetch that names nothing.
 
     Complete or not at all: whatever fails, also Ctrl-C, removes what was made. Killed, it leaves a repository
     that is marked as unfinished; the same clone again resumes it. Raises `already-exists`, `unknown-branch`,
@@ -56,7 +57,7 @@ def clone(
     directory = Path(os.path.abspath(directory))
     begun = _find_begun(url, directory, user_config)
     if begun is not None:
-        return _clone(url, begun, hub, branch, remote, checkout, operation, progress)
+        return _clone(url, begun, hub, branch, only, remote, checkout, operation, progress)
     made = _prepare(directory)
     try:
         from muse.store.repository import Repository
@@ -64,7 +65,7 @@ def clone(
         repository = Repository.init(
             directory, user_config=user_config, unfinished=Unfinished(clone=str(url))
         )
-        return _clone(url, repository, hub, branch, remote, checkout, operation, progress)
+        return _clone(url, repository, hub, branch, only, remote, checkout, operation, progress)
     except BaseException:
         _remove(directory, made)
         raise
@@ -127,6 +128,7 @@ def _clone(
     repository: Repository,
     hub: HubClient,
     branch: str | None,
+    only: bool,
     remote: str,
     with_files: bool,
     operation: str | None,
@@ -137,7 +139,9 @@ def _clone(
         lock.acquire(True, 0)  # another process may be making this clone right now
         with repository.transaction() as transaction:
             repository.settings.set(f"remote.{remote}.url", str(url), transaction)
-        fetched = fetch(repository, remote, hub, progress=progress)
+            wanted = HEADS + branch if only and branch is not None else None
+            repository.settings.set(f"remote.{remote}.refs", wanted, transaction)
+        fetched = _fetch(repository, remote, hub, wanted, progress)
         name = _choose_branch(fetched, branch)
         head = fetched.refs.get(HEADS + name)
         with repository.transaction(operation) as transaction:
@@ -160,12 +164,27 @@ def _clone(
     return Cloned(repository, fetched, name)
 
 
+def _fetch(
+    repository: Repository, remote: str, hub: HubClient, wanted: str | None, progress: Progress
+) -> Fetched:
+    try:
+        return fetch(repository, remote, hub, refs=[wanted] if wanted else [], progress=progress)
+    except NotFound as error:
+        if wanted is None or error.code != "unknown-revision":
+            raise
+        raise _unknown_branch(wanted.removeprefix(HEADS)) from error
+
+
 def _choose_branch(fetched: Fetched, asked: str | None) -> str:
     branches = [name.removeprefix(HEADS) for name in fetched.refs if name.startswith(HEADS)]
     if asked is not None:
         if asked not in branches:
-            raise NotFound("unknown-branch", f'the remote has no branch "{asked}"')
+            raise _unknown_branch(asked)
         return asked
     if fetched.default_branch in branches or not branches:
         return fetched.default_branch
     return "main" if "main" in branches else branches[0]
+
+
+def _unknown_branch(name: str) -> NotFound:
+    return NotFound("unknown-branch", f'the remote has no branch "{name}"')

@@ -16,6 +16,7 @@ from muse.remote.receive import Receiver, Stream, missing_objects
 from muse.remote.state import (
     find_tracking_refs,
     get_remote_url,
+    get_wanted_refs,
     load_tracking_refs,
     save_limits,
     tracking_prefix,
@@ -74,6 +75,8 @@ def fetch(
 ) -> Fetched:
     """Bring everything the remote's refs reach, or only `refs` (`main`, `heads/main`, `tags/v1`).
 
+    Without `refs` those of the setting `remote.NAME.refs` are meant, if there is one.
+
     Every object is hashed again and everything that is named is present before a ref moves: the result is
     complete, or an error. What was received before an interruption is used by the next fetch. Tags that are
     not here are made here as well; `prune` removes remote-tracking refs that the remote no longer has. Raises
@@ -95,7 +98,7 @@ class _Fetch:
         self._repository = repository
         self._remote = remote
         self._hub = hub
-        self._refs = [_full_name(name) for name in refs]
+        self._refs = [_full_name(name) for name in refs or get_wanted_refs(repository, remote)]
         self._prune = prune
         self._progress = progress
         self._watch = Stopwatch()

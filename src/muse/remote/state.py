@@ -34,6 +34,14 @@ def get_remote_url(repository: Repository, remote: str) -> RepositoryUrl:
     return parse_repository_url(url)
 
 
+def get_wanted_refs(repository: Repository, remote: str) -> list[str]:
+    """Return what is fetched where nothing is named; empty stands for everything.
+
+    It is the setting `remote.NAME.refs`: branches and tags with spaces between them.
+    """
+    return (repository.settings.get(f"remote.{remote}.refs") or "").split()
+
+
 def tracking_prefix(remote: str) -> str:
     return f"remotes/{remote}/"
 

@@ -169,6 +169,24 @@ def test_clone_fetch_and_pull(ada: Muse, bob: Muse) -> None:
     assert not (ada.folder / "b.txt").exists()
 
 
+def test_a_clone_of_one_branch_pulls_that_one_and_others_by_name(ada: Muse, url: str) -> None:
+    ada("push")
+    ada("switch", "-c", "side")
+    ada.commit("beside", c_txt="3")
+    ada("push", "origin", "side")
+    folder = ada.folder.parent
+    assert ada.at(folder)("clone", url, "one", "--only", "main", "--json").json["branches"] == 1
+    one = ada.at(folder / "one")
+    assert one("pull").lines == ['"main" is up to date']
+    assert one("rev-parse", "origin/side", code=3).errors
+    one("pull", "origin", "side")
+    assert (one.folder / "c.txt").read_text() == "3"
+    assert one("rev-parse", "origin/side").lines == ada("rev-parse", "side").lines
+    assert "error[unknown-branch]" in one("pull", "origin", "none", code=3).errors
+    refused = ada.at(folder)("clone", url, "two", "--only", "main", "-b", "side", code=2)
+    assert "error[bad-arguments]" in refused.errors
+
+
 def test_pull_refuses_what_would_lose_work(ada: Muse, bob: Muse) -> None:
     bob.commit("from bob", b_txt="theirs")
     bob("push")

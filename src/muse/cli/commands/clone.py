@@ -5,12 +5,15 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
+from muse.errors import UsageError
+
 if TYPE_CHECKING:
     from muse.cli.arguments import Parser
     from muse.cli.context import Context
 
 EXAMPLE = """muse clone http://127.0.0.1:1337/ada/songs
-muse clone http://127.0.0.1:1337/ada/songs work --branch bridge"""
+muse clone http://127.0.0.1:1337/ada/songs work --branch bridge
+muse clone http://127.0.0.1:1337/ada/songs --only main"""
 JSON = """{"path": "/home/ada/songs", "url": "…", "branch": "main", "id": null or "sha256:…",
  "branches": 2, "tags": 1, "fetch": {…as fetch…}}"""
 
@@ -21,6 +24,9 @@ def configure(parser: Parser) -> None:
         "directory", metavar="DIR", nargs="?", help="where to (default: the repository's name)"
     )
     parser.add_argument("-b", "--branch", metavar="NAME", help="check out this branch, not the default one")
+    parser.add_argument(
+        "--only", metavar="NAME", help="this branch alone, now and with every fetch that names nothing"
+    )
     parser.add_argument(
         "-o", "--origin", metavar="NAME", default="origin", help="name of the remote (default: origin)"
     )
@@ -36,13 +42,16 @@ def run(context: Context, options: Namespace) -> None:
     from muse.remote.clone import clone
 
     output = context.output
+    if options.only and options.branch:
+        raise UsageError("bad-arguments", "--only says which branch, too", hint="leave --branch out")
     url = parse_repository_url(options.url)
     with context.hub(url.origin) as hub, context.progress() as progress:
         cloned = clone(
             url,
             context.directory / (options.directory or url.name),
             hub,
-            branch=options.branch,
+            branch=options.only or options.branch,
+            only=bool(options.only),
             remote=options.origin,
             checkout=options.checkout,
             user_config=context.config_path,

@@ -24,7 +24,9 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "remote", metavar="REMOTE", nargs="?", help="default: the one that the branch follows"
     )
-    parser.add_argument("refs", metavar="REF", nargs="*", help="branches or tags there (default: all)")
+    parser.add_argument(
+        "refs", metavar="REF", nargs="*", help="branches or tags there (default: all, or remote.REMOTE.refs)"
+    )
     parser.add_argument(
         "-p", "--prune", action="store_true", help="forget branches that the remote has no longer"
     )

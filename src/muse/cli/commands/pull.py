@@ -27,6 +27,7 @@ def configure(parser: Parser) -> None:
 def run(context: Context, options: Namespace) -> None:
     from muse.cli.commands.fetch import choose_remote, fetch_remote, fetched_json, print_fetched
     from muse.objects.ids import format_id
+    from muse.remote.state import get_wanted_refs
     from muse.store.tracking import find_upstream
 
     repository, output = context.repository, context.output
@@ -38,15 +39,20 @@ def run(context: Context, options: Namespace) -> None:
     name = upstream.ref if upstream.remote == remote else f"heads/{head.branch}"
     if options.branch is not None:
         name = options.branch if options.branch.startswith("heads/") else f"heads/{options.branch}"
-    fetched = fetch_remote(context, remote, [])
+    wanted = get_wanted_refs(repository, remote)
+    if wanted and name not in wanted:
+        wanted.append(name)
+    try:
+        fetched = fetch_remote(context, remote, wanted)
+    except NotFound as error:
+        if error.code != "unknown-revision":
+            raise
+        raise _no_branch(remote, name) from error
     if not output.json:
         print_fetched(context, fetched)
     ref = repository.refs.get(f"remotes/{remote}/{name}")
     if ref is None or name not in fetched.refs:
-        short = name.removeprefix("heads/")
-        raise NotFound(
-            "unknown-branch", f'"{remote}" has no branch "{short}"', hint=f"muse push {remote} makes it"
-        )
+        raise _no_branch(remote, name)
     moved = _fast_forward(
         context, head.branch, head.target, ref.target, f"{remote}/{name.removeprefix('heads/')}"
     )
@@ -57,6 +63,13 @@ def run(context: Context, options: Namespace) -> None:
             **moved,
             "fetch": fetched_json(fetched),
         }
+    )
+
+
+def _no_branch(remote: str, name: str) -> NotFound:
+    short = name.removeprefix("heads/")
+    return NotFound(
+        "unknown-branch", f'"{remote}" has no branch "{short}"', hint=f"muse push {remote} makes it"
     )
 
 
