@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import sqlalchemy as sa
 from tests.musehub.hub import History, HubUser, RunningHub
 from tests.musehub.jobs.conftest import Jobs
 from tests.musehub.repos.test_browse import browse, tree_of
@@ -12,6 +13,11 @@ from muse.objects.ids import Kind
 from muse.objects.tree import DIRECTORY, FILE, Entry, encode_entries
 from muse.wire.frames import BLOBS, COMMITS, TREES
 from muse.wire.push import RefUpdate
+from muse.wire.refs import Ref
+from musehub.db.instants import utc_now
+from musehub.db.ref_pages import COUNTED_MAX
+from musehub.db.refs import replace_refs
+from musehub.db.tables import repositories
 from musehub.repos.differences import diff_trees
 from musehub.repos.directories import MAX_DEPTH, find_entry, iter_files
 
@@ -137,6 +143,32 @@ def test_pages_do_not_grow_with_the_number_of_branches(ada: HubUser) -> None:
     assert page(f"/branches?at={bytes(32).hex()}").count('class="strong ref-name"') == 0
     assert "All 250 branches" in page("")
     assert page("").count('href="/ada/many/tree/b0') == 30
+
+
+def test_pages_of_very_many_branches_do_not_count_them(hub: RunningHub, ada: HubUser) -> None:
+    history = History()
+    commit = history.commit_files({"a": b"x"})
+    ada.repository("many").push_main(history, commit)
+    branches: dict[str, Ref | None] = {f"heads/b{number:05}": Ref(commit) for number in range(COUNTED_MAX)}
+
+    async def add_branches() -> None:
+        async with hub.database.transaction("add branches") as conn:
+            repository_id = (await conn.execute(sa.select(repositories.c.id))).scalar_one()
+            await replace_refs(conn, repository_id, branches, utc_now())
+
+    hub.call(add_branches())
+
+    def page(path: str) -> str:
+        return ada.request("GET", f"/ada/many{path}", headers={"Accept": "text/html"}).body.decode()
+
+    shown = page("/branches")
+    assert ">10,000+<" in shown
+    assert shown.index(">main<") < shown.index(">b00000<")
+    assert page("/branches?page=101").count('class="strong ref-name"') == 1
+    assert "All 10,000+ branches" in page("")
+    shown = page(f"/commit/{commit.hex()}")
+    assert shown.count('class="badge ref"') == 11
+    assert "and many more" in shown
 
 
 def test_labels_that_are_left_out_are_found_where_the_link_leads(ada: HubUser) -> None:
