@@ -7,8 +7,9 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from muse.errors import Environment, UsageError
+from muse.errors import UsageError
 from muse.remote.address import Origin
+from muse.store.failure import os_failure
 
 VERSION = 1
 
@@ -59,7 +60,7 @@ class CredentialFile:
         except FileNotFoundError:
             return {}
         except OSError as error:
-            raise _environment(error, self.path) from error
+            raise os_failure(error, self.path) from error
         try:
             hubs = json.loads(text)["hubs"]
         except (ValueError, KeyError, TypeError):
@@ -97,13 +98,4 @@ def write_private(path: Path, data: bytes, *, replace: bool) -> None:
     except FileExistsError:
         raise
     except OSError as error:
-        raise _environment(error, path) from error
-
-
-def _environment(error: OSError, path: Path) -> Environment:
-    import errno
-
-    code = {errno.ENOSPC: "disk-full", errno.EROFS: "read-only", errno.EACCES: "read-only"}
-    return Environment(
-        code.get(error.errno or 0, "io-error"), f'"{path}": {(error.strerror or str(error)).lower()}'
-    )
+        raise os_failure(error, path) from error

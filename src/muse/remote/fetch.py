@@ -86,6 +86,8 @@ def fetch(
 
 
 class _Fetch:
+    """One fetch, in as many attempts as it takes; each goes on with what those before it made durable."""
+
     def __init__(
         self,
         repository: Repository,

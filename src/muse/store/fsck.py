@@ -54,6 +54,8 @@ def fsck(repository: Repository, progress: Progress = silent) -> Iterator[Proble
 
 
 class _Check:
+    """Reads records in the order in which they lie, and asks in batches whether what they name is there."""
+
     def __init__(self, repository: Repository, progress: Progress) -> None:
         self._repository = repository
         self._database = repository.database

@@ -58,6 +58,8 @@ class Clean(NamedTuple):
 
 
 class _Segment(NamedTuple):
+    """A segment file, and what of it is reachable."""
+
     number: int
     size_bytes: int
     live_bytes: int
@@ -105,6 +107,8 @@ def gc(
 
 
 class _CleanUp:
+    """Works on the table `live` of this connection: first rows go, then segments that hold little else."""
+
     def __init__(self, repository: Repository, cutoff_s: float, progress: Progress) -> None:
         self._repository = repository
         self._database = repository.database

@@ -46,6 +46,8 @@ class Undone(NamedTuple):
 
 
 class OperationLog:
+    """Reads the log, and takes back what it says; an undo is an operation, too, and can be taken back."""
+
     def __init__(self, database: Database, refs: Refs) -> None:
         self._database = database
         self._refs = refs

@@ -63,6 +63,8 @@ def rebuild(work_dir: Path, progress: Progress = silent) -> Rebuilt:
 
 
 class _Rebuild:
+    """Builds the new database beside the old one, and puts it in its place when it is complete."""
+
     def __init__(self, folder: Path, progress: Progress) -> None:
         self._folder = folder
         self._progress = progress

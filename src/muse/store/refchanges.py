@@ -19,6 +19,8 @@ RefValue = tuple[bytes | None, int]
 
 
 class RefChange(NamedTuple):
+    """A ref, or HEAD, that really moved."""
+
     name: str
     old: RefValue
     new: RefValue

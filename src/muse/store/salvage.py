@@ -35,6 +35,8 @@ def salvage(
 
 
 class _Salvage:
+    """Copies in one transaction; a row that leads to an object that is gone is left out and reported."""
+
     def __init__(self, database: Database, objects: ObjectStore, report: Callable[[Problem], None]) -> None:
         self._database = database
         self._objects = objects

@@ -193,9 +193,8 @@ class SegmentReader:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._fds: dict[int, int] = {}
-        self._lock = (
-            Lock()
-        )  # a file must not be closed, and its number given to another, in the middle of a read
+        # A file must not be closed, and its number given to another, in the middle of a read.
+        self._lock = Lock()
 
     def read(self, number: int, offset: int, size_bytes: int) -> bytes:
         """Return exactly these bytes; raises `corrupt-segment` when the file is missing or too short."""

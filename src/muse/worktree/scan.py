@@ -10,7 +10,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import chain
 
 from muse.errors import InvalidData, MuseError
 from muse.objects.names import RESERVED, check_name
@@ -33,7 +34,9 @@ from muse.worktree.state import (
 )
 from muse.worktree.statrow import Stats, decode_row, stats_of
 
-EMPTY: dict[str, Entry] = {}
+Expected = Callable[[str], Entry | None]
+"""Returns the entry that the tree has under a name."""
+
 STEP_FOLDERS = 256
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -68,6 +71,8 @@ def scan(
 
 
 class _Scanner:
+    """Goes through directories, parents first; one that is as its row says costs a look at each file."""
+
     def __init__(self, state: WorkTreeState, selection: Selection | None, progress: Progress | None) -> None:
         self._state = state
         self._selection = selection
@@ -124,57 +129,56 @@ class _Scanner:
         return selection is None or selection.covers(path) or selection.leads_to(path)
 
     def _compare(self, folder: Folder, rest: Iterable[str], whole: bool) -> None:
-        row, found = folder.row, folder.files
-        fits = folder.fits()
-        load = self._state.load
-        base = EMPTY if fits else folder.entries(load)
-        for name in rest:
-            entry = row.find_entry(name) if fits and row is not None else base.get(name)
-            if name in RESERVED:
-                continue
-            stats = found[name]
-            mode = stats[0]
-            is_directory = stat.S_ISDIR(mode)
-            if not (whole or is_directory or self._covers(join(folder.path, name))):
-                # A file where only something below a directory of this name was asked for: that is gone.
-                if entry is not None and entry.kind == DIRECTORY:
-                    self._enter(folder, name, entry)
-                continue
-            if entry is None and self._leaves_out(folder, name, is_directory):
-                continue
-            if is_directory:
-                self._enter(folder, name, entry)
-                continue
-            kind = kind_of_mode(mode)
-            if kind is None:
-                self._state.problems.append(Problem(join(folder.path, name), SPECIAL_FILE))
-                if entry is not None:
-                    folder.deleted[name] = entry
-                continue
-            known = None if fits else folder.known(name)
-            if known is None or entry is None or known.id != entry.id or known.kind != entry.kind:
-                folder.suspects.append(Suspect(name, kind, stats, entry, known))
-        if fits and row is not None:
-            gone = row.stats.keys() - found.keys()
-            gone |= row.directories - found.keys()
+        """Sort the names `rest`, and all that are gone, into suspects, deletions and directories to enter.
+
+        Not `whole`: only some of what is in this directory, or below it, was asked for.
+        """
+        row = folder.row if folder.fits() else None
+        if row is not None:
+            expected: Expected = row.find_entry
+            names: Iterable[str] = chain(row.stats, row.directories)
         else:
-            gone = base.keys() - found.keys()
-        for name in sorted(gone):
-            entry = row.find_entry(name) if fits and row is not None else base[name]
+            base = folder.entries(self._state.load)
+            expected = base.get
+            names = base
+        for name in rest:
+            if name not in RESERVED:
+                self._compare_found(folder, name, expected(name), whole)
+        found = folder.files
+        for name in sorted(name for name in names if name not in found):
+            entry = expected(name)
             if entry is None or not (whole or self._selects(join(folder.path, name))):
                 continue
             if entry.kind == DIRECTORY and not self._covers(join(folder.path, name)):
                 self._enter(folder, name, entry)
             else:
                 folder.deleted[name] = entry
-        if (
-            fits
-            and row is not None
-            and not whole
-            and folder.rules is not None
-            and row.rules_key == folder.rules.key
-        ):
+        if row is not None and not whole and folder.rules is not None and row.rules_key == folder.rules.key:
             folder.ignored |= row.ignored
+
+    def _compare_found(self, folder: Folder, name: str, entry: Entry | None, whole: bool) -> None:
+        """Sort one name that is there; `entry` is what is expected under it."""
+        stats = folder.files[name]
+        is_directory = stat.S_ISDIR(stats[0])
+        if not (whole or is_directory or self._covers(join(folder.path, name))):
+            # A file where only something below a directory of this name was asked for: that is gone.
+            if entry is not None and entry.kind == DIRECTORY:
+                self._enter(folder, name, entry)
+            return
+        if entry is None and self._leaves_out(folder, name, is_directory):
+            return
+        if is_directory:
+            self._enter(folder, name, entry)
+            return
+        kind = kind_of_mode(stats[0])
+        if kind is None:
+            self._state.problems.append(Problem(join(folder.path, name), SPECIAL_FILE))
+            if entry is not None:
+                folder.deleted[name] = entry
+            return
+        known = None if folder.fits() else folder.known(name)
+        if known is None or entry is None or known.id != entry.id or known.kind != entry.kind:
+            folder.suspects.append(Suspect(name, kind, stats, entry, known))
 
     def _covers(self, path: str) -> bool:
         return self._selection is None or self._selection.covers(path)

@@ -123,6 +123,8 @@ class _CountedFile(io.RawIOBase):
 
 
 class _Snapshot:
+    """Stores folder by folder, the deepest first: the tree of a folder is an entry of the one above it."""
+
     def __init__(
         self,
         repository: Repository,

@@ -92,6 +92,8 @@ def differ_in_executable_bit(one: str, other: str) -> bool:
 
 
 class _Comparison:
+    """Tells by stats and sizes what it can, then reads the rest, then looks for files that moved."""
+
     def __init__(self, state: WorkTreeState, progress: Progress | None) -> None:
         self._state = state
         self._progress = progress

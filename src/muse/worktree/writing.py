@@ -217,8 +217,7 @@ class Writer:
     def _move(
         self, folder: int, temporary: str, parent: str, path: str, name: str, seen: Stats | None
     ) -> Stats | None:
-        # Reading the content may have opened nothing, but a long list of pieces is no place to keep a
-        # descriptor.
+        # Asked for again: a descriptor is valid until the next call, and nobody knows what the pieces did.
         directory = self.open_directory(parent, make=True)
         if parent not in self._made:
             self._check_unchanged(directory, path, name, seen)
