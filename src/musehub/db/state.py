@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from muse.objects.ids import Kind
 from musehub.db.tables import blobs, missing_objects, records, repositories, users
 
+_BLOB = int(Kind.BLOB)
 NONE, SIGNED, KNOWN = "none", "signed", "known"
 SIGNATURES = (NONE, SIGNED, KNOWN)
 """Policies of a repository about signatures, weakest first."""
@@ -164,7 +166,7 @@ async def note_healed(conn: AsyncConnection, repository_id: int) -> int:
     blob = sa.exists().where(blobs.c.repository_id == m.repository_id, blobs.c.id == m.id)
     record = sa.exists().where(again)
     await conn.execute(
-        missing_objects.delete().where(here, ((m.kind == 1) & blob) | ((m.kind != 1) & record))
+        missing_objects.delete().where(here, ((m.kind == _BLOB) & blob) | ((m.kind != _BLOB) & record))
     )
     left = await conn.scalar(sa.select(sa.func.count()).select_from(missing_objects).where(here))
     await conn.execute(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from musehub.accounts.actor import Actor
 from musehub.accounts.permissions import Action
-from musehub.db.activity import ActivityRow, ProblemRow, list_activity, list_problems
+from musehub.db.activity import ActivityRow, list_activity
 from musehub.db.engine import Database
 from musehub.db.insights import Insight, list_insights
+from musehub.db.integrity import ProblemRow, list_problems
 from musehub.repos.access import get_repository
 
 

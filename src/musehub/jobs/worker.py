@@ -8,9 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import secrets
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
@@ -23,6 +20,7 @@ from musehub.jobs.catalog import KINDS
 from musehub.jobs.quiet import Patience, Traffic
 from musehub.jobs.schedule import run_schedule
 from musehub.jobs.work import Kind, Parts, Work
+from musehub.upkeep.lease import make_holder_name
 
 logger = logging.getLogger("musehub.jobs")
 
@@ -54,7 +52,7 @@ class Worker:
         self._slots = slots
         self._kinds = kinds
         self._traffic = traffic or Traffic()
-        self.name = name or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self.name = name or make_holder_name()
         self._attempts = Attempts(parts, kinds, self.name)
         self.observers: list[Callable[[JobRecord], None]] = self._attempts.observers
         self._stopping = asyncio.Event()

@@ -25,7 +25,7 @@ async def leased(database: Database, name: str, clock: Clock, what: str) -> Asyn
 
     `what` completes the sentence "… runs already".
     """
-    holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+    holder = make_holder_name()
 
     async def take() -> str | None:
         now = clock()
@@ -55,3 +55,8 @@ async def leased(database: Database, name: str, clock: Clock, what: str) -> Asyn
         await asyncio.wait([keeping])
         async with database.transaction("end lease") as conn:
             await end_lease(conn, name, holder)
+
+
+def make_holder_name() -> str:
+    """A name for whoever works in this process, for operators to find it by: host, process, and a number."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"

@@ -11,7 +11,9 @@ from muse.objects.ids import Kind
 from musehub.db.packs import BlobRow
 from musehub.db.sweep import RecordPlace
 
+_COMMIT = int(Kind.COMMIT)
 MAX_RECENT = 100_000
+"""Objects remembered as marked: most are named many times in a row."""
 
 _SCHEMA = """
 PRAGMA journal_mode = OFF;
@@ -116,9 +118,9 @@ class Marks:
 
     def list_commits(self, after: int, limit: int) -> list[tuple[int, bytes]]:
         """(position, id) of commits whose edges are not known, in the order in which they were recorded."""
-        self._db.execute("CREATE INDEX IF NOT EXISTS commits ON records (position) WHERE kind = 3")
+        self._db.execute(f"CREATE INDEX IF NOT EXISTS commits ON records (position) WHERE kind = {_COMMIT}")
         return self._db.execute(
-            "SELECT position, id FROM records WHERE kind = 3 AND position > ? "
+            f"SELECT position, id FROM records WHERE kind = {_COMMIT} AND position > ? "
             "AND NOT EXISTS (SELECT 1 FROM edges WHERE edges.id = records.id) ORDER BY position LIMIT ?",
             (after, limit),
         ).fetchall()
@@ -135,13 +137,13 @@ class Marks:
         self._db.execute("DELETE FROM reach")
         self._db.execute(
             "INSERT INTO reach WITH RECURSIVE seen (id) AS (SELECT id FROM fresh UNION "
-            "SELECT e.target FROM seen JOIN edges e ON e.id = seen.id AND e.kind = 3 "
-            "LEFT JOIN records r ON r.kind = 3 AND r.id = e.target WHERE r.live IS NOT 1) "
+            f"SELECT e.target FROM seen JOIN edges e ON e.id = seen.id AND e.kind = {_COMMIT} "
+            f"LEFT JOIN records r ON r.kind = {_COMMIT} AND r.id = e.target WHERE r.live IS NOT 1) "
             "SELECT id FROM seen"
         )
         named = self._db.execute(
-            "SELECT 3, id FROM reach "
-            "UNION ALL SELECT e.kind, e.target FROM reach JOIN edges e USING (id) WHERE e.kind <> 3"
+            f"SELECT {_COMMIT}, id FROM reach "
+            f"UNION ALL SELECT e.kind, e.target FROM reach JOIN edges e USING (id) WHERE e.kind <> {_COMMIT}"
         )
         absent = self._mark(named)
         self._db.execute("DELETE FROM fresh")

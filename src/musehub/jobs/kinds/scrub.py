@@ -9,7 +9,7 @@ from typing import Any
 from muse.errors import CorruptStore, InvalidData, NotFound
 from muse.objects.ids import Kind, hash_bytes
 from muse.packs.pack import verify_pack
-from musehub.db.activity import list_problems, save_problem
+from musehub.db.integrity import list_problems, save_problem
 from musehub.db.packs import PackRow, list_packs
 from musehub.jobs.work import Payload, Work
 from musehub.storage.port import pack_key
