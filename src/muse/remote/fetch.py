@@ -25,7 +25,7 @@ from muse.remote.stopwatch import Phase, Stopwatch
 from muse.store.progress import Progress, silent
 from muse.wire.fetch import MAX_WANTS, FetchRequest
 from muse.wire.frames import PACKS
-from muse.wire.refnames import HEADS, TAGS
+from muse.wire.refnames import HEADS, TAGS, full_ref_name
 from muse.wire.refs import Limits, Ref
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class _Fetch:
         self._repository = repository
         self._remote = remote
         self._hub = hub
-        self._refs = [_full_name(name) for name in refs or get_wanted_refs(repository, remote)]
+        self._refs = [full_ref_name(name) for name in refs or get_wanted_refs(repository, remote)]
         self._prune = prune
         self._progress = progress
         self._watch = Stopwatch()
@@ -280,11 +280,6 @@ class _Fetch:
         save_limits(self._repository, self._remote, limits, transaction)
         if self._repository.remotes.get(self._remote, KEPT_PACKS) is not None:
             self._repository.remotes.set(self._remote, KEPT_PACKS, None, transaction)
-
-
-def _full_name(name: str) -> str:
-    name = name.removeprefix("refs/")
-    return name if name.startswith((HEADS, TAGS)) else HEADS + name
 
 
 def _parse_digests(text: str | None) -> set[bytes]:

@@ -11,7 +11,7 @@ from muse.objects.ids import KINDS, Kind, format_id, hash_bytes
 from muse.objects.references import group_references
 from muse.packs.record import Record, decode_object
 from muse.wire.fetch import FetchHeader, PackAddress, parse_fetch_header, parse_pack_addresses
-from muse.wire.frames import BLOBS, COMMITS, END, FRAME, HEADER, PACKS, PROGRESS, TREES, Frame
+from muse.wire.frames import END, FRAME, HEADER, KINDS_OF_FRAME, PACKS, PROGRESS, Frame
 from muse.wire.stream import parse_end, parse_progress
 
 if TYPE_CHECKING:
@@ -22,11 +22,6 @@ if TYPE_CHECKING:
     from muse.store.repository import Repository
     from muse.store.transaction import Transaction
 
-KINDS_OF_FRAME = {
-    BLOBS: frozenset((Kind.BLOB,)),
-    TREES: frozenset((Kind.TREE, Kind.CHUNKS)),
-    COMMITS: frozenset((Kind.COMMIT, Kind.TAG)),
-}
 FLUSH_OBJECTS = 20_000
 FLUSH_BYTES = 64 << 20
 """From either on a batch is checked and made durable; the transaction itself would flush, unchecked, at twice

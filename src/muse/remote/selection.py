@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from muse.errors import NotFound, UsageError
 from muse.objects.ids import Kind
-from muse.wire.refnames import HEADS, TAGS, check_ref_name
+from muse.wire.refnames import HEADS, TAGS, check_ref_name, full_ref_name
 from muse.wire.refs import Ref
 
 if TYPE_CHECKING:
@@ -88,10 +88,10 @@ def _parse_spec(repository: Repository, spec: str, force: bool) -> Wish:
     if colon and not destination:
         raise UsageError("bad-arguments", f'"{spec}" has no destination', hint="write SOURCE:DESTINATION")
     if not source:
-        return Wish(_full_name(destination, HEADS), None, force)
+        return Wish(_checked_name(destination, HEADS), None, force)
     name, target = _find_source(repository, source, destination)
     if destination:
-        name = _full_name(destination, TAGS if name.startswith(TAGS) else HEADS)
+        name = _checked_name(destination, TAGS if name.startswith(TAGS) else HEADS)
     if name.startswith(HEADS) and target.kind is not Kind.COMMIT:
         target = _resolve_commit(repository, source)
     return Wish(name, target, force)
@@ -130,8 +130,7 @@ def _candidates(name: str) -> Iterable[str]:
     yield TAGS + name
 
 
-def _full_name(name: str, default_prefix: str) -> str:
-    name = name.removeprefix("refs/")
-    full = name if name.startswith((HEADS, TAGS)) else default_prefix + name
+def _checked_name(name: str, prefix: str) -> str:
+    full = full_ref_name(name, prefix)
     check_ref_name(full)
     return full

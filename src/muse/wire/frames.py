@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from muse.errors import InvalidData, MuseError, from_json
+from muse.objects.ids import Kind
 from muse.packs.record import MAX_RAW_BYTES, Record, encode_record, parse_record
 
 FRAME = struct.Struct("<cI")
@@ -29,7 +30,12 @@ RESULT = b"R"
 ERROR = b"X"
 PACKS = b"U"
 TYPES = frozenset((HEADER, TREES, BLOBS, COMMITS, END, PROGRESS, RESULT, ERROR, PACKS))
-RECORD_TYPES = frozenset((TREES, BLOBS, COMMITS))
+KINDS_OF_FRAME = {
+    BLOBS: frozenset((Kind.BLOB,)),
+    TREES: frozenset((Kind.TREE, Kind.CHUNKS)),
+    COMMITS: frozenset((Kind.COMMIT, Kind.TAG)),
+}
+"""What the records of a frame may be."""
 
 BATCH_BYTES = 1 << 20
 """A sender closes a frame of records when it reaches this."""
@@ -141,7 +147,7 @@ class FrameParser:
                 frame_type, size = FRAME.unpack_from(buffer, start)
                 if frame_type not in TYPES:
                     raise InvalidData("bad-frame", f"unknown frame type {frame_type!r}")
-                limit = self._max if frame_type in RECORD_TYPES else self._max_json
+                limit = self._max if frame_type in KINDS_OF_FRAME else self._max_json
                 if size > limit:
                     raise InvalidData(
                         "bad-frame", f"a frame of {size} bytes is longer than the limit of {limit}"

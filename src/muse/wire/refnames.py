@@ -23,6 +23,12 @@ def is_ref_name(name: str) -> bool:
         return False
 
 
+def full_ref_name(name: str, prefix: str = HEADS) -> str:
+    """Return a name in full, a bare one below `prefix`; `refs/heads/main` is understood as Git writes it."""
+    name = name.removeprefix("refs/")
+    return name if name.startswith((HEADS, TAGS)) else prefix + name
+
+
 def check_ref_name(name: str) -> None:
     """Raise `bad-name` unless `name` is a full ref name."""
     if not is_ref_name(name):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from muse.history.walk import next_generation
 from muse.objects.commit import Commit
 
 MIN_SECONDS = -62_135_596_800
@@ -20,10 +21,9 @@ def derive_commit_rows(
 ) -> tuple[int, tuple[Any, ...], list[tuple[Any, ...]]]:
     """A commit's generation, its row and those of its parents; `generations` has those of all parents.
 
-    The generation is one more than the largest of a parent. Columns are in the order of `COMMIT_COLUMNS` and
-    `PARENT_COLUMNS` of `musehub.db.history`.
+    Columns are in the order of `COMMIT_COLUMNS` and `PARENT_COLUMNS` of `musehub.db.history`.
     """
-    generation = 1 + max((generations[parent] for parent in commit.parents), default=0)
+    generation = next_generation(generations[parent] for parent in commit.parents)
     agent = commit.agent
     row = (
         repository_id,

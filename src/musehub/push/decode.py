@@ -5,10 +5,10 @@ from __future__ import annotations
 from muse.errors import InvalidData, LimitReached
 from muse.objects.chunks import decode_chunks
 from muse.objects.commit import Commit, Tag, decode_commit, decode_tag
-from muse.objects.ids import SHORT_BYTES, Kind, hash_bytes, hash_short
+from muse.objects.ids import KINDS, Kind, hash_short
 from muse.objects.signature import check_signature
 from muse.packs.record import Record, parse_record
-from muse.wire.frames import BLOBS, COMMITS, TREES, Frame
+from muse.wire.frames import KINDS_OF_FRAME, Frame
 from musehub.push.known import Claims, Known
 from musehub.repos.decoder import Decoder
 
@@ -19,14 +19,7 @@ MAX_RAW_BYTES = 4 << 30
 MAX_TAG_CHAIN = 16
 """Tags of tags: whoever wants to know what the first one names asks for one after the other."""
 
-KINDS_OF_FRAME = {
-    TREES: frozenset((Kind.TREE, Kind.CHUNKS)),
-    BLOBS: frozenset((Kind.BLOB,)),
-    COMMITS: frozenset((Kind.COMMIT, Kind.TAG)),
-}
-
 _BLOB, _TREE = int(Kind.BLOB), int(Kind.TREE)
-_KINDS = {int(kind): kind for kind in Kind}
 
 
 def parse_batch(frame: Frame, max_object_bytes: int) -> list[Record]:
@@ -72,7 +65,7 @@ class Batch:
         """Decode, hash and validate; adds to `known` what is here, and what has to be looked up now."""
         for record in self.records[len(self.objects) :]:
             data, depth = decoder.decode(record)
-            object_id = hash_short(data) if len(data) <= SHORT_BYTES else hash_bytes(data)
+            object_id = hash_short(data)
             kind = record.kind
             if kind == _TREE:
                 base = decoder.find_decoded(kind, record.base) if record.base is not None else None
@@ -80,7 +73,7 @@ class Batch:
             elif kind == _BLOB:
                 known.blobs[object_id] = len(data)
             else:
-                self._read(_KINDS[kind], object_id, data, known)
+                self._read(KINDS[kind], object_id, data, known)
             decoder.keep(kind, object_id, data, depth)
             self.objects.append((object_id, record))
 
