@@ -1,6 +1,6 @@
 """Bringing a database to the tables of this version.
 
-Migrations only go forward: to go back, restore the backup made before. After a change of tables.py,
+Migrations only go forward: to go back, restore the backup made before. After a change of `tables`,
 `python -m musehub.db.migrate "add labels"` writes the next script, to be read and corrected.
 """
 
@@ -21,8 +21,8 @@ from musehub.db.engine import Database
 from musehub.db.revision import newest_revision
 from musehub.db.tables import metadata
 
-# Two processes that start together must not migrate together; the number is arbitrary but fixed.
 _POSTGRESQL_LOCK = 7_245_530_118
+"""Two processes that start together must not migrate together; the number is arbitrary but fixed."""
 
 
 async def upgrade(database: Database) -> str:
@@ -35,7 +35,7 @@ async def upgrade(database: Database) -> str:
 
 
 def find_differences(conn: sa.Connection) -> list[Any]:
-    """How the database differs from tables.py, as Alembic describes it."""
+    """How the database differs from `tables`, as Alembic describes it."""
     return list(compare_metadata(MigrationContext.configure(conn), metadata))
 
 
@@ -53,7 +53,7 @@ def _upgrade(conn: sa.Connection) -> None:
 
 
 def _write_script(message: str) -> None:
-    """Compare tables.py with an empty database that has all scripts run, and write the difference."""
+    """Compare `tables` with an empty database that has all scripts run, and write the difference."""
     config = _config()
     numbers = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
     engine = sa.create_engine("sqlite://")

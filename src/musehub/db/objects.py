@@ -1,4 +1,4 @@
-"""What is recorded of a repository's objects, whatever their kind; see `records` and `packs` for each."""
+"""What is recorded of a repository's objects, whatever their kind; see `records` and `blobs` for each."""
 
 from __future__ import annotations
 

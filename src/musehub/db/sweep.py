@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from muse.objects.ids import Kind
 from muse.packs.record import Record
+from musehub.db.blobs import BlobRow
 from musehub.db.bulk import ids_relation, insert_ignore
 from musehub.db.engine import Database
 from musehub.db.history import delete_commit_rows
-from musehub.db.packs import BlobRow
 from musehub.db.state import Totals
 from musehub.db.tables import (
     blobs,

@@ -9,15 +9,9 @@ from typing import NamedTuple
 from muse.errors import CorruptStore
 from muse.objects.ids import Kind
 from muse.packs.record import Record, encode_object
+from musehub.db.blobs import PackShare, find_blob_places, load_blob_places, sum_blobs_by_pack
 from musehub.db.engine import Database
-from musehub.db.packs import (
-    PackRow,
-    PackShare,
-    find_blob_places,
-    list_packs,
-    load_blob_places,
-    sum_blobs_by_pack,
-)
+from musehub.db.packs import PackRow, list_packs
 from musehub.repos.objects import ObjectReader, read_blob_records
 from musehub.storage.port import Store
 

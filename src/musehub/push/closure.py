@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from muse.objects.ids import Kind
+from musehub.db.blobs import find_blob_sizes
 from musehub.db.engine import Database
 from musehub.db.history import find_generations
 from musehub.db.objects import find_present_objects
-from musehub.db.packs import find_blob_sizes
 from musehub.push.absent import missing_objects
 from musehub.push.known import Claims, Known
 

@@ -14,9 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from muse.errors import NotFound
 from muse.packs.pack import PackWriter
 from muse.packs.record import Record
+from musehub.db.blobs import PackColumns, insert_pack_blobs
 from musehub.db.condemned import take_back_pack
 from musehub.db.instants import to_micros
-from musehub.db.packs import PackColumns, insert_pack, insert_pack_blobs
+from musehub.db.packs import insert_pack
 from musehub.db.state import RepositoryState, Totals
 
 Result = TypeVar("Result")

@@ -11,8 +11,8 @@ from muse.errors import InvalidData, LimitReached
 from muse.objects.ids import Kind
 from muse.packs.pack import PackedObject, scan_pack, verify_objects
 from muse.wire.uploads import ConfirmRequest
+from musehub.db.blobs import BlobRow, PackColumns, load_blob_chains
 from musehub.db.objects import MAX_CHAIN
-from musehub.db.packs import BlobRow, PackColumns, load_blob_chains
 from musehub.push.absent import missing_objects
 from musehub.push.service import PushService
 from musehub.push.timeline import CLOSURE, DECODE, STORE, Timeline

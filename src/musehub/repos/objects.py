@@ -9,8 +9,9 @@ from itertools import accumulate
 from muse.errors import CorruptStore, InvalidData, NotFound
 from muse.objects.ids import ID_BYTES, Kind, hash_bytes
 from muse.packs.record import HEADER, Record, parse_record
+from musehub.db.blobs import BlobRow, load_blob_chains, load_blob_places
 from musehub.db.engine import Database
-from musehub.db.packs import BlobRow, PackRow, load_blob_chains, load_blob_places
+from musehub.db.packs import PackRow
 from musehub.db.records import load_chains, load_records
 from musehub.repos.decoder import DEFAULT_CACHE_BYTES, Decoder, MissingBase
 from musehub.storage.port import Store, pack_key

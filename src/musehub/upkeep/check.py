@@ -11,6 +11,7 @@ from muse.errors import MuseError
 from muse.objects.commit import decode_commit
 from muse.objects.ids import Kind
 from muse.objects.references import iter_references
+from musehub.db.blobs import BlobRow, load_blob_rows
 from musehub.db.bulk import find_present
 from musehub.db.checks import (
     Key,
@@ -23,7 +24,7 @@ from musehub.db.condemned import find_unnamed_digests
 from musehub.db.engine import Database
 from musehub.db.history import find_generations
 from musehub.db.objects import find_present_objects
-from musehub.db.packs import BlobRow, find_pack, load_blob_rows
+from musehub.db.packs import find_pack
 from musehub.db.refs import list_refs
 from musehub.db.state import load_state
 from musehub.db.stored import sum_stored

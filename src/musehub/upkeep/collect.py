@@ -18,10 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from muse.errors import CorruptStore, NotFound
 from muse.packs.pack import INDEX_ENTRY, PackWriter
 from muse.packs.record import Record, encode_object
+from musehub.db.blobs import BlobRow, load_blob_rows
 from musehub.db.checks import keep_missing
 from musehub.db.condemned import condemn_packs, take_back_pack
 from musehub.db.engine import Database
-from musehub.db.packs import BlobRow, load_blob_rows
 from musehub.db.state import Totals, add_to_totals, load_state, note_healed
 from musehub.db.sweep import (
     PackFacts,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from muse.objects.ids import Kind
-from musehub.db.packs import BlobRow
+from musehub.db.blobs import BlobRow
 from musehub.db.sweep import RecordPlace
 
 _COMMIT = int(Kind.COMMIT)
