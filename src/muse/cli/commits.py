@@ -127,9 +127,7 @@ def commit_lines(
         lines.append(f"agent:     {output.style(clean(agent_text(commit.agent)), 'cyan')}")
     lines.append(f"date:      {format_date(author.time_s, author.offset_min)}")
     lines.extend(_signature_lines(commit, output))
-    lines.append("")
-    lines.extend("    " + clean(line) if line else "" for line in commit.message.rstrip("\n").split("\n"))
-    return lines
+    return [*lines, "", *_message_lines(commit.message)]
 
 
 def _signature_lines(value: Commit | Tag, output: Output) -> list[str]:
@@ -140,6 +138,10 @@ def _signature_lines(value: Commit | Tag, output: Output) -> list[str]:
     return [f"signature: {shown}, key {value.signature.key.hex()[:16]}"]
 
 
+def _message_lines(message: str) -> list[str]:
+    return ["    " + clean(line) if line else "" for line in message.rstrip("\n").split("\n")]
+
+
 def tag_lines(tag: Tag, output: Output) -> list[str]:
     """Write the head and message of an annotated tag."""
     lines = [output.style(f"tag {clean(tag.name)}", "yellow")]
@@ -147,6 +149,4 @@ def tag_lines(tag: Tag, output: Output) -> list[str]:
         lines.append(f"tagger:    {clean(tag.tagger.name)} <{clean(tag.tagger.email)}>")
         lines.append(f"date:      {format_date(tag.tagger.time_s, tag.tagger.offset_min)}")
     lines.extend(_signature_lines(tag, output))
-    lines.append("")
-    lines.extend("    " + clean(line) if line else "" for line in tag.message.rstrip("\n").split("\n"))
-    return lines
+    return [*lines, "", *_message_lines(tag.message)]

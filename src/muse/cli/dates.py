@@ -25,11 +25,18 @@ def format_offset(offset_min: int, colon: str = ":") -> str:
     return f"{sign}{hours:02d}{colon}{minutes:02d}"
 
 
+def _find_calendar_time(time_s: int, offset_min: int) -> time.struct_time | None:
+    """Return what the clock showed where it was written; None for a time that no calendar holds."""
+    try:
+        return time.gmtime(time_s + 60 * offset_min)
+    except (OverflowError, OSError, ValueError):
+        return None
+
+
 def format_iso(time_s: int, offset_min: int) -> str:
     """Write `2024-05-01T12:00:00+02:00`; a time that no calendar holds becomes `@<seconds>`."""
-    try:
-        t = time.gmtime(time_s + 60 * offset_min)
-    except (OverflowError, OSError, ValueError):
+    t = _find_calendar_time(time_s, offset_min)
+    if t is None:
         return f"@{time_s}{format_offset(offset_min)}"
     return (
         f"{t.tm_year:04d}-{t.tm_mon:02d}-{t.tm_mday:02d}T{t.tm_hour:02d}:{t.tm_min:02d}:{t.tm_sec:02d}"
@@ -39,9 +46,8 @@ def format_iso(time_s: int, offset_min: int) -> str:
 
 def format_date(time_s: int, offset_min: int) -> str:
     """Write `Wed 1 May 2024 12:00:00 +0200`, for people."""
-    try:
-        t = time.gmtime(time_s + 60 * offset_min)
-    except (OverflowError, OSError, ValueError):
+    t = _find_calendar_time(time_s, offset_min)
+    if t is None:
         return f"@{time_s} {format_offset(offset_min, '')}"
     return (
         f"{_DAYS[t.tm_wday]} {t.tm_mday} {_MONTHS[t.tm_mon - 1]} {t.tm_year} "

@@ -8,11 +8,10 @@ from muse.git.forgetting import forget_oldest
 from muse.git.known import KnownObjects, Mapped, unknown_object
 from muse.git.trees import (
     DIRECTORY_MODE,
-    EXECUTABLE_MODE,
     FILE_MODE,
+    MODE_OF,
     MODES,
     SUBMODULE_MODE,
-    SYMLINK_MODE,
     RawItem,
     decode_name,
     escape_name,
@@ -24,17 +23,8 @@ from muse.git.trees import (
 from muse.history.directory import Directory, Load, Nodes, Put, build_directory, edit_directory
 from muse.objects.ids import Kind
 from muse.objects.paging import SMALL_DIRECTORY
-from muse.objects.tree import (
-    CHUNKED_EXECUTABLE,
-    CHUNKED_FILE,
-    DIRECTORY,
-    EXECUTABLE,
-    FILE,
-    SUBMODULE,
-    SYMLINK,
-    Entry,
-    encode_entries,
-)
+from muse.objects.references import KIND_OF_ENTRY
+from muse.objects.tree import SUBMODULE, Entry, encode_entries
 
 MAX_PATHS = 50_000
 MAX_ENTRIES = 150_000
@@ -43,14 +33,8 @@ MAX_ENTRIES = 150_000
 Report = Callable[[bytes, str, str], None]
 """report(path, reason, what became of it): notes a loss, or raises where losses are not allowed."""
 
-_ENTRY_KINDS = {
-    (FILE_MODE, Kind.BLOB): FILE,
-    (FILE_MODE, Kind.CHUNKS): CHUNKED_FILE,
-    (EXECUTABLE_MODE, Kind.BLOB): EXECUTABLE,
-    (EXECUTABLE_MODE, Kind.CHUNKS): CHUNKED_EXECUTABLE,
-    (SYMLINK_MODE, Kind.BLOB): SYMLINK,
-    (DIRECTORY_MODE, Kind.TREE): DIRECTORY,
-}
+_ENTRY_KINDS = {(mode, KIND_OF_ENTRY[kind]): kind for kind, mode in MODE_OF.items() if kind in KIND_OF_ENTRY}
+"""The kind of an entry by its mode in Git and what it is in muse."""
 
 
 class TreeImporter:
