@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import timedelta
 
 from musehub.db.condemned import condemn_packs, lease_condemned
@@ -28,5 +27,4 @@ async def drop_unusable(service: PushService, repository_id: int, digest: bytes)
         until = now + timedelta(seconds=LEASE_S)
         leased = await lease_condemned(conn, repository_id, [digest], now, until)
     if leased:  # else it is recorded, or somebody is deleting it already
-        with suppress(TimeoutError):  # a slow store: the next clean-up deletes it
-            await delete_leased(service.database, service.store, repository_id, leased, LEASE_S)
+        await delete_leased(service.database, service.store, repository_id, leased, LEASE_S)

@@ -98,7 +98,5 @@ async def delete_condemned(
                     await forget_condemned(conn, repository_id, [pack.digest for pack in recorded])
                 until = now + timedelta(seconds=LEASE_S)
                 leased = await lease_condemned(conn, repository_id, digests, now, until)
-            if not leased:
-                continue
-            await delete_leased(database, store, repository_id, leased, LEASE_S)
-            deleted += len(leased)
+            if leased and await delete_leased(database, store, repository_id, leased, LEASE_S):
+                deleted += len(leased)
