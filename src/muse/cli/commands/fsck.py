@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from muse.cli.arguments import Parser
     from muse.cli.context import Context
+    from muse.cli.output import Output
     from muse.store.fsck import Problem
+    from muse.store.rebuild import Rebuilt
 
 EXAMPLE = """muse fsck
 muse fsck --rebuild"""
@@ -31,34 +33,15 @@ def run(context: Context, options: Namespace) -> int:
     from muse.store.fsck import fsck
 
     output = context.output
-    rebuilt: dict[str, Any] | None = None
-    found: list[Problem] = []
+    rebuilt: Rebuilt | None = None
     with context.progress() as progress:
         if options.rebuild:
             from muse.store.rebuild import rebuild
 
-            result = rebuild(context.find_work_dir(), progress)
-            found = result.problems
-            rebuilt = {
-                "objects": result.objects,
-                "commits": result.commits,
-                "refs": result.refs,
-                "recovered_refs": result.recovered_refs,
-                "saved_to": str(result.saved_to) if result.saved_to is not None else None,
-                "problems": [_problem_json(problem) for problem in result.problems],
-            }
+            rebuilt = rebuild(context.find_work_dir(), progress)
         problems = list(fsck(context.repository, progress))
     if rebuilt is not None:
-        output.say(
-            f"rebuilt the database: {counted(rebuilt['objects'], 'object')}, "
-            f"{counted(rebuilt['commits'], 'commit')}, {counted(rebuilt['refs'], 'ref')}"
-        )
-        if rebuilt["recovered_refs"]:
-            output.say(f"no ref could be read; made {', '.join(rebuilt['recovered_refs'])}")
-        for problem in found:
-            output.warning(f"{problem.where}: {problem.message}")
-        if rebuilt["saved_to"]:
-            output.say(f'the old one is in "{rebuilt["saved_to"]}"')
+        _say_rebuilt(output, rebuilt)
     for problem in problems:
         output.write(
             f"{output.style(problem.code, 'red')}  {clean_line(problem.where)}: {clean(problem.message)}"
@@ -67,11 +50,33 @@ def run(context: Context, options: Namespace) -> int:
     output.document(
         {
             "ok": not problems,
-            "rebuilt": rebuilt,
+            "rebuilt": _rebuilt_json(rebuilt) if rebuilt is not None else None,
             "problems": [_problem_json(problem) for problem in problems],
         }
     )
     return exits.CORRUPT if problems else exits.OK
+
+
+def _say_rebuilt(output: Output, rebuilt: Rebuilt) -> None:
+    from muse.cli.output import counted
+
+    output.say(
+        f"rebuilt the database: {counted(rebuilt.objects, 'object')}, "
+        f"{counted(rebuilt.commits, 'commit')}, {counted(rebuilt.refs, 'ref')}"
+    )
+    if rebuilt.recovered_refs:
+        output.say(f"no ref could be read; made {', '.join(rebuilt.recovered_refs)}")
+    for problem in rebuilt.problems:
+        output.warning(f"{problem.where}: {problem.message}")
+    if rebuilt.saved_to is not None:
+        output.say(f'the old one is in "{rebuilt.saved_to}"')
+
+
+def _rebuilt_json(rebuilt: Rebuilt) -> dict[str, Any]:
+    return rebuilt._asdict() | {
+        "saved_to": str(rebuilt.saved_to) if rebuilt.saved_to is not None else None,
+        "problems": [_problem_json(problem) for problem in rebuilt.problems],
+    }
 
 
 def _problem_json(problem: Problem) -> dict[str, Any]:
