@@ -18,7 +18,7 @@ logger = logging.getLogger("musehub.storage")
 
 LEASE_S = 600.0
 """For hundreds of packs in one call."""
-_DELETING_SHARE = 0.2
+DELETING_SHARE = 0.2
 """Of a lease: whoever takes a pack back when it has ended must not lose it to a late deletion."""
 
 
@@ -31,7 +31,7 @@ async def delete_leased(
     """
     keys = [pack_key(repository_id, digest) for digest in digests]
     try:
-        await asyncio.wait_for(store.delete(keys), lease_s * _DELETING_SHARE)
+        await asyncio.wait_for(store.delete(keys), lease_s * DELETING_SHARE)
     except TimeoutError:
         logger.warning("the store takes too long to delete %d packs; a later clean-up tries again", len(keys))
         return False

@@ -86,6 +86,20 @@ def test_packs_leave_the_store_another_grace_later(upkeep: Upkeep) -> None:
     assert upkeep.keys() == set(upkeep.pack_keys("notes"))
 
 
+def test_packs_that_the_store_takes_too_long_to_delete_go_the_next_time(
+    upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene(upkeep)
+    upkeep.gc(days_later=2)
+    with monkeypatch.context() as at_once:
+        at_once.setattr("musehub.repos.disposal.DELETING_SHARE", 0)
+        assert upkeep.gc(days_later=4).deleted_keys == 0
+    assert len(upkeep.keys()) == 2
+    assert upkeep.gc(days_later=4).deleted_keys == 0  # nobody knows whether that deletion has ended
+    assert upkeep.gc(days_later=5).deleted_keys == 1
+    assert upkeep.keys() == set(upkeep.pack_keys("notes"))
+
+
 def test_clean_up_on_s3(upkeep_on_s3: Upkeep) -> None:
     ada, *_rest = scene(upkeep_on_s3)
     upkeep_on_s3.gc(days_later=2)
