@@ -1,1 +1,1 @@
-"""Walks, merge bases, tree diffs and merges over a reader; may import errors, objects."""
+"""Walks, merge bases, editing and comparing trees, what somebody lacks; may import errors, objects."""

@@ -104,7 +104,7 @@ class Stream:
 class Receiver:
     """Takes records and packs into a transaction.
 
-    Whatever is flushed is closed: everything it names is in the repository. `finish` says so for all of it.
+    Whatever is flushed is closed: everything it names is in the repository. `check_closure` sees to the rest.
     """
 
     def __init__(self, repository: Repository, transaction: Transaction, progress: Progress) -> None:

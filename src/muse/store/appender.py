@@ -24,10 +24,10 @@ CANDIDATES = 8
 
 
 class Appender:
-    """Appends the records of one transaction after the other.
+    """Writes the records of one transaction after the other into segments.
 
-    Between `append` and `accept` nothing is named, and `roll_back` drops it. The current segment stays locked
-    until `close`.
+    No row names what was appended until `accept`; until then `roll_back` cuts it off again. The segment in use
+    stays locked until `close`, so that no other process appends to it.
     """
 
     def __init__(self, database: Database, folder: Path, *, only_new: bool = False) -> None:
@@ -82,7 +82,7 @@ class Appender:
         return ends + [(number, end, True) for number, end in self._adopted.items()]
 
     def accept(self) -> None:
-        """What was appended is named now."""
+        """Keep what was appended: rows name it now."""
         self._release()
         self._adopted.clear()
 

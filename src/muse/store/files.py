@@ -19,7 +19,7 @@ QUEUED_PIECES = 4
 
 
 class Objects(Protocol):
-    """Where content goes: what a `Transaction` offers of it."""
+    """Where content goes: what an `ObjectWriter` offers of it."""
 
     load: Callable[[Kind, bytes], bytes]
     has: Callable[[Kind, bytes], bool]
@@ -72,7 +72,7 @@ class _HashedStream(io.RawIOBase):
 def store_stream(
     objects: Objects, stream: BinaryIO, size_hint: int, base: bytes | None
 ) -> tuple[str, bytes, int]:
-    """Store what a stream holds; see `Transaction.put_stream`."""
+    """Store what a stream holds; see `ObjectWriter.put_stream`."""
     first = _read_up_to(stream, CHUNKED_FROM_BYTES, size_hint)
     if len(first) < CHUNKED_FROM_BYTES:
         return FILE, objects.put(Kind.BLOB, first, base), len(first)

@@ -85,9 +85,10 @@ class ObjectStore:
     def load_many(
         self, kind: Kind, ids: Iterable[bytes]
     ) -> Iterator[tuple[bytes, bytes, bytes | None, bytes | None]]:
-        """Yield (id, bytes, id and bytes of the base or None) of many objects as they are stored.
+        """Yield (id, bytes, id and bytes of the base or None) of many objects, in the order they are stored in.
 
-        A third of the cost of `load`. Each object once per 4,096. Raises as `load` does.
+        Costs a third of `load`. An object that is asked for twice comes once for each 4,096 ids. Raises what
+        `load` raises.
         """
         iterator = iter(ids)
         number, find = int(kind), self._cache.find
@@ -163,8 +164,8 @@ class ObjectStore:
     def iter_copies(self, places: Sequence[Place]) -> Iterator[tuple[Sequence[Place], memoryview]]:
         """Yield the records of places that `find_places` returned lately, as they are stored, in this order.
 
-        What lies side by side comes as one piece of at most a megabyte. Nothing is looked into. Reads
-        everything before the first piece is out.
+        What lies side by side comes as one piece of at most a megabyte. Nothing is decoded or checked. All is
+        read before the first piece is out.
         """
         extents = join_neighbours(places, READ_BYTES)
         order = sorted(range(len(extents)), key=extents.__getitem__)

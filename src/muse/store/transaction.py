@@ -124,6 +124,10 @@ class Transaction(ObjectWriter):
     # ---- the end
 
     def _commit(self, *, final: bool) -> None:
+        """Make the records durable, then name them in one transaction of the database; `final` moves refs, too.
+
+        In this order, so that no row ever names what a power failure could take.
+        """
         database = self._database
         changes_refs = final and bool(self.refs)
         try:
