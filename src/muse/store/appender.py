@@ -26,8 +26,8 @@ CANDIDATES = 8
 class Appender:
     """Writes the records of one transaction after the other into segments.
 
-    No row names what was appended until `accept`; until then `roll_back` cuts it off again. The segment in use
-    stays locked until `close`, so that no other process appends to it.
+    No row names what was appended until `accept`; until then `roll_back` cuts it off again. The segment in
+    use stays locked until `close`, so that no other process appends to it.
     """
 
     def __init__(self, database: Database, folder: Path, *, only_new: bool = False) -> None:

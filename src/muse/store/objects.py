@@ -85,7 +85,7 @@ class ObjectStore:
     def load_many(
         self, kind: Kind, ids: Iterable[bytes]
     ) -> Iterator[tuple[bytes, bytes, bytes | None, bytes | None]]:
-        """Yield (id, bytes, id and bytes of the base or None) of many objects, in the order they are stored in.
+        """Yield (id, bytes, id and bytes of the base or None) of many objects, in the order of their places.
 
         Costs a third of `load`. An object that is asked for twice comes once for each 4,096 ids. Raises what
         `load` raises.

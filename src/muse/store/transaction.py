@@ -124,7 +124,7 @@ class Transaction(ObjectWriter):
     # ---- the end
 
     def _commit(self, *, final: bool) -> None:
-        """Make the records durable, then name them in one transaction of the database; `final` moves refs, too.
+        """Make the records durable, then name them in one database transaction; `final` moves refs, too.
 
         In this order, so that no row ever names what a power failure could take.
         """
