@@ -133,15 +133,19 @@ def test_no_object_bytes_pass_through_the_hub(
     ada = make_ada(hub, to_hub.origin)
     commit_noise(ada.repository, 24 << 20)
     pushed = ada.push()
-    assert pushed.packs == 2
-    assert sorted(to_hub.kinds) == ["push/confirm"] * 2 + ["push/presign"] * 2 + ["push/stream", "refs"]
+    packs = pushed.packs
+    assert packs > 1
+    assert sorted(to_hub.kinds) == ["push/confirm"] * packs + ["push/presign"] * packs + [
+        "push/stream",
+        "refs",
+    ]
     assert to_hub.bytes_up < 20_000
     puts = [request for request in public.requests if request.method == "PUT"]
-    assert len(puts) == 2
+    assert len(puts) == packs
     assert sum(request.bytes_up for request in puts) > 24 << 20
     timeline = pushed.receipt.timeline
     assert timeline["store_calls"] == 0
-    assert timeline["uploads"]["packs"] == 2
+    assert timeline["uploads"]["packs"] == packs
     assert "x-amz-checksum-sha256" in puts[0].target.lower()
     ada.check_clone()
     assert {request.method for request in public.requests} == {"PUT", "GET"}
@@ -166,10 +170,10 @@ def test_an_address_that_expired_before_use_is_replaced(
         lambda: (signed_at.pop() if signed_at else datetime.now(UTC)).replace(tzinfo=None),
     )
     pauses: list[float] = []
-    assert ada.push(Retry(sleep=pauses.append)).packs == 2
+    packs = ada.push(Retry(sleep=pauses.append)).packs
     puts = [request.target for request in public.requests if request.method == "PUT"]
-    assert len(puts) == 4
-    assert len(set(puts)) == 4
+    assert len(puts) == packs + 2
+    assert len(set(puts)) == packs + 2
     assert len(pauses) == 2
 
 
@@ -179,7 +183,9 @@ def test_an_upload_in_parts_is_taken_up_where_it_was_cut(
     make_ada: Callable[..., Ada],
     proxies: Callable[[str], FaultyProxy],
     database_kind: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("muse.remote.packing.FIRST_PACK_BYTES", 16 << 20)
     on_s3 = database_kind == "postgresql"
     store_url = settings.store_url
     if on_s3:
