@@ -8,10 +8,11 @@ from collections.abc import Collection, Iterator
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.memory_objects import Memory
+from tests.plans import find_new_objects
 
 from muse.history.collector import Loaded
 from muse.history.edit import edit_tree
-from muse.history.missing import NewObjects, find_new_objects
+from muse.history.missing import NewObjects
 from muse.objects.ids import Kind
 from muse.objects.references import iter_references
 from muse.objects.tree import Entry, encode_entries, read_changed_ids

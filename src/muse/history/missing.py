@@ -104,21 +104,6 @@ class NewObjects:
         return self._collector.find_had()
 
 
-def find_new_objects(
-    load: Load,
-    graph: Graph,
-    wants: Iterable[bytes],
-    haves: Iterable[bytes] = (),
-    load_many: LoadMany | None = None,
-    step_objects: int = STEP_OBJECTS,
-) -> NewObjects:
-    """Return all new objects at once."""
-    new = NewObjects(load, graph, wants, haves, load_many, step_objects)
-    while new.find_more():
-        pass
-    return new
-
-
 def _visit_changes(collector: Collector, graph: Graph, nodes: Sequence[Node]) -> Iterator[int]:
     """Compare commits with their parents, one by one; yields how many were visited."""
     for number, node in enumerate(nodes, 1):

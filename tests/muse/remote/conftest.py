@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from tests.histories import commit_random, make_repository
+from tests.plans import find_new_objects
 from tests.scripted_server import Peer, ScriptedServer
 
-from muse.history.missing import find_new_objects
 from muse.objects.ids import Kind
 from muse.packs.pack import PackWriter
 from muse.packs.record import Record

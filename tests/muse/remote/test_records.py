@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from tests.histories import commit_files, commit_random, make_repository
+from tests.plans import find_new_objects
 
-from muse.history.missing import find_new_objects
 from muse.objects.ids import Kind, hash_bytes
 from muse.packs.pack import HEAD, verify_pack
 from muse.packs.record import Record, decode_object, parse_record
