@@ -34,7 +34,10 @@ class Refused(Exception):
 
 
 class Channel:
-    """One connection to one origin. Not for concurrent use."""
+    """One connection to one origin. Not for concurrent use.
+
+    `context` says whom to trust; an origin with https needs it.
+    """
 
     def __init__(self, origin: Origin, timeouts: Timeouts, context: ssl.SSLContext | None = None) -> None:
         self.origin = origin
@@ -72,8 +75,7 @@ class Channel:
         import ssl
 
         self._retry_errors = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-        if self._context is None:
-            self._context = ssl.create_default_context()
+        assert self._context is not None
         try:
             return self._context.wrap_socket(plain, server_hostname=self.origin.host)
         except OSError:

@@ -20,6 +20,7 @@ from tests.scripted_server import Peer, serve_script
 from muse.errors import MuseError, RemoteFailure
 from muse.remote.address import Origin
 from muse.remote.channel import Timeouts
+from muse.remote.connections import Connections
 from muse.remote.http import Connection
 
 PATIENT = Timeouts(5, 20)
@@ -263,9 +264,30 @@ def test_tls_carries_bodies_both_ways(certificate: Path) -> None:
         connection.close()
 
 
+def test_what_is_trusted_is_read_once(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make, made = ssl.create_default_context, []
+
+    def make_context() -> ssl.SSLContext:
+        made.append(make(cafile=str(certificate)))
+        return made[-1]
+
+    monkeypatch.setattr(ssl, "create_default_context", make_context)
+    connections = Connections(PATIENT)
+    with serve_tls(certificate) as origin:
+        taken = [connections.take(origin) for _ in range(3)]
+        for connection in taken:
+            connection.exchange("GET", "/", {}, None).read_all(1000)
+            connections.give_back(connection)
+        connections.close()
+    assert len(made) == 1
+
+
 def test_tls_to_a_hub_without_it_says_so() -> None:
-    with serve_script(lambda peer: peer.answer(400)) as server, pytest.raises(RemoteFailure) as caught:
-        Connection(server.origin._replace(scheme="https"), PATIENT).exchange("GET", "/", {}, None)
+    with serve_script(lambda peer: peer.answer(400)) as server:
+        origin = server.origin._replace(scheme="https")
+        connection = Connection(origin, PATIENT, ssl.create_default_context())
+        with pytest.raises(RemoteFailure) as caught:
+            connection.exchange("GET", "/", {}, None)
     assert caught.value.code == "remote-unreachable"
     assert "does not speak TLS" in caught.value.message
     assert "http://" in (caught.value.hint or "")
@@ -273,6 +295,6 @@ def test_tls_to_a_hub_without_it_says_so() -> None:
 
 def test_a_certificate_that_is_not_trusted_is_refused(certificate: Path) -> None:
     with serve_tls(certificate) as origin, pytest.raises(RemoteFailure) as caught:
-        Connection(origin, PATIENT).exchange("GET", "/", {}, None)
+        Connection(origin, PATIENT, ssl.create_default_context()).exchange("GET", "/", {}, None)
     assert caught.value.code == "remote-unreachable"
     assert "certificate" in (caught.value.hint or "")
