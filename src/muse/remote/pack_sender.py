@@ -15,7 +15,6 @@ from muse.wire.uploads import (
     Multipart,
     PartRequest,
     PresignRequest,
-    SignedRequest,
     parse_confirm_result,
     parse_presign_answer,
     parse_signed_request,
@@ -26,14 +25,11 @@ if TYPE_CHECKING:
     from muse.remote.packing import Pack
 
 Parts = Sequence[bytes | memoryview]
+NoteSent = Callable[[int], None]
 
 
 class PackSender:
-    """Sends packs of one push; for any number of threads.
-
-    `note_sent` is told of bytes as they leave, and less than nothing when they have to be sent again. It may
-    raise to give an upload up.
-    """
+    """Sends packs of one push; for any number of threads."""
 
     def __init__(
         self,
@@ -41,40 +37,42 @@ class PackSender:
         path: str,
         push_id: bytes,
         create: Create | None,
-        note_sent: Callable[[int], None],
     ) -> None:
         self._hub = hub
         self._path = path
         self._push_id = push_id
         self._create = create
-        self._note_sent = note_sent
 
-    def send(self, pack: Pack) -> None:
-        """Presign, PUT and confirm, every time anew: an address is never used twice."""
+    def send(self, pack: Pack, note_sent: NoteSent) -> None:
+        """Presign, PUT and confirm, every time anew: an address is never used twice.
+
+        `note_sent` is told of bytes as they leave, and less than nothing when they have to be sent again. It
+        may raise to give the pack up.
+        """
         request = PresignRequest(self._push_id, pack.digest, pack.size_bytes, self._create)
         answer = parse_presign_answer(
             self._hub.load_json_once("POST", f"{self._path}/push/presign", request.to_json())
         )
         if answer.stored:
-            self._note_sent(pack.size_bytes)
+            note_sent(pack.size_bytes)
             return
         if answer.multipart is not None:
-            hashes = self._put_parts(answer.multipart, pack)
+            hashes = self._put_parts(answer.multipart, pack, note_sent)
             self._confirm(pack, answer.multipart.upload, hashes)
             return
         if answer.request is not None:
-            self._put(answer.request, pack.parts, pack.size_bytes)
+            put_bytes(self._hub, answer.request, pack.parts, pack.size_bytes, note_sent)
         else:
-            self._note_sent(pack.size_bytes)
+            note_sent(pack.size_bytes)
         self._confirm(pack)
 
-    def _put_parts(self, multipart: Multipart, pack: Pack) -> list[bytes]:
+    def _put_parts(self, multipart: Multipart, pack: Pack, note_sent: NoteSent) -> list[bytes]:
         from muse.remote.parts import cut, send_parts
 
         parts = cut(pack.parts, multipart.part_size_bytes)
         stored = {number for number in multipart.stored if number <= len(parts)}
         skipped = sum(sum(map(len, parts[number - 1])) for number in stored)
-        self._note_sent(skipped)
+        note_sent(skipped)
         sent = [skipped]
 
         def send(number: int, sha256: bytes, part: Parts) -> None:
@@ -85,7 +83,7 @@ class PackSender:
 
             def attempt(_: int) -> None:
                 answer = self._hub.load_json_once("POST", f"{self._path}/push/part", request)
-                self._put(parse_signed_request(answer), part, size)
+                put_bytes(self._hub, parse_signed_request(answer), part, size, note_sent)
 
             self._hub.retry.run(attempt)
             sent.append(size)
@@ -93,11 +91,8 @@ class PackSender:
         try:
             return send_parts(parts, stored, send)
         except BaseException:
-            self._note_sent(-sum(sent))
+            note_sent(-sum(sent))
             raise
-
-    def _put(self, request: SignedRequest, parts: Parts, size_bytes: int) -> None:
-        put_bytes(self._hub, request, parts, size_bytes, self._note_sent)
 
     def _confirm(self, pack: Pack, upload: str | None = None, parts: list[bytes] | None = None) -> None:
         request = ConfirmRequest(self._push_id, pack.digest, pack.size_bytes, upload, parts or [])

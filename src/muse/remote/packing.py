@@ -23,6 +23,8 @@ Ask = Callable[[Collection[bytes]], Iterable[bytes]]
 
 CHAINED_BLOBS = 32_768
 """Blobs that are sorted into chains at once: 10 MB of places."""
+FEW_BLOBS = 2048
+"""Places are sought for so many at a time where some of them fill a pack."""
 MAX_PACK_OBJECTS = 16_384
 """The hub holds some hundred bytes for each object of every pack that it verifies, several at once."""
 INDEX_RESERVE_BYTES = 64 << 10
@@ -97,12 +99,14 @@ def iter_packs(
 def _find_places(objects: ObjectStore, plan: Plan, start: int, enough_bytes: int) -> Sequence[Place]:
     """Find the blobs of the plan from `start` on that come to so many bytes, and at most `CHAINED_BLOBS`."""
     end = start + CHAINED_BLOBS
-    if enough_bytes == sys.maxsize:
+    is_all = enough_bytes == sys.maxsize
+    if is_all:
         plan.find_blobs(end)
-    places = list(objects.find_places(Kind.BLOB, plan.blobs[start:end]))
-    size = sum(place.end - place.offset for place in places)
-    while size <= enough_bytes and start + len(places) < end and plan.find_more():
-        more = objects.find_places(Kind.BLOB, plan.blobs[start + len(places) : end])
+    at_once = CHAINED_BLOBS if is_all else FEW_BLOBS
+    places: list[Place] = []
+    size = 0
+    while size <= enough_bytes and (at := start + len(places)) < end and plan.find_blobs(at + 1):
+        more = objects.find_places(Kind.BLOB, plan.blobs[at : min(at + at_once, end)])
         size += sum(place.end - place.offset for place in more)
         places += more
     if size > enough_bytes:

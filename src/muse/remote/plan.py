@@ -121,8 +121,15 @@ def plan_push(repository: Repository, targets: Iterable[Ref], known: Iterable[Re
         elif kind is not Kind.TAG:
             others.append((kind, target))
     load_many = repository.objects.load_many
-    limits = {"max_objects": MAX_PLANNED, "max_commits": MAX_PLANNED_COMMITS}
-    new = NewObjects(load, repository.graph, commits, haves, load_many, **limits)
+    new = NewObjects(
+        load,
+        repository.graph,
+        commits,
+        haves,
+        load_many,
+        max_objects=MAX_PLANNED,
+        max_commits=MAX_PLANNED_COMMITS,
+    )
     sent = [*((Kind.COMMIT, commit) for commit in new.commits), *dict.fromkeys(tags)]
 
     def find_more() -> bool:

@@ -241,7 +241,8 @@ class _Push:
             self._progress,
         )
         while True:
-            plan = self._plan = plan_push(self._repository, targets, known)
+            plan = plan_push(self._repository, targets, known)
+            self._plan = plan
             if not plan.is_empty:
                 self._repository.remotes.set_open_push(self._remote, self._push_id.hex())
             anything_there = bool(known) or refs.has_any()
@@ -254,6 +255,8 @@ class _Push:
                 delivery.send_part(load)
                 self._objects += sum(load.counts.values())
             known += (Ref(commit, Kind.COMMIT) for commit in plan.cut_at)
+            del plan, load  # it may be as large as the next one
+            self._plan = None
             self._watch.switch("plan")
 
     def _send(self, updates: list[RefUpdate], load: Load) -> PushResult:

@@ -51,7 +51,7 @@ class Uploader:
         max_bytes_in_flight: int = MAX_BYTES_IN_FLIGHT,
     ) -> None:
         self._hub = hub
-        self._sender = PackSender(hub, path, push_id, create, self._note_sent)
+        self._sender = PackSender(hub, path, push_id, create)
         self._progress = progress
         self._confirmed = confirmed
         self._max_bytes_in_flight = max_bytes_in_flight
@@ -180,7 +180,7 @@ class Uploader:
         failures = 0
         while True:
             try:
-                self._sender.send(pack)
+                self._sender.send(pack, self._note_sent)
                 return
             except MuseError as error:
                 failures += 1

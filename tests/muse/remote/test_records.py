@@ -17,6 +17,7 @@ from muse.packs.record import Record, decode_object, parse_record
 from muse.remote.packing import INDEX_RESERVE_BYTES, iter_packs
 from muse.remote.plan import Plan, plan_push
 from muse.remote.records import Outgoing
+from muse.store.locations import Place
 from muse.store.repository import Repository
 from muse.wire.refs import Limits
 
@@ -89,6 +90,26 @@ def test_packs_of_a_long_push_grow(repository: Repository, monkeypatch: pytest.M
     for size, target in zip(sizes[:-1], targets, strict=False):
         assert target - 4_000 < size < target + 4_000
     assert len(sizes) > 7
+
+
+def test_places_are_sought_once_or_twice_however_much_is_planned(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("muse.remote.packing.FEW_BLOBS", 10)
+    asked = 0
+    find_places = repository.objects.find_places
+
+    def count(kind: int, ids: Collection[bytes]) -> list[Place]:
+        nonlocal asked
+        asked += len(ids)
+        return find_places(kind, ids)
+
+    monkeypatch.setattr(repository.objects, "find_places", count)
+    blobs = plan_blobs(repository)
+    limits = Limits(pack_max_bytes=INDEX_RESERVE_BYTES + 20_000)
+    packs = list(iter_packs(repository.objects, Plan(blobs, [], [], set()), limits))
+    assert len(packs) > 5
+    assert asked <= len(blobs) + 10 * len(packs)
 
 
 def test_no_pack_holds_too_many_objects(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
