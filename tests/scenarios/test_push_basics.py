@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.faulty_proxy import FaultyProxy
@@ -24,6 +25,7 @@ from muse.remote.clone import clone
 from muse.remote.fetch import fetch
 from muse.remote.push import Pushed, PushOptions, push
 from muse.remote.selection import select_refs
+from muse.store.database import Database
 from muse.store.repository import Repository
 
 
@@ -154,6 +156,33 @@ def test_a_push_does_the_same_however_many_branches_the_remote_has(work: Work) -
             counts += calls
     for counts in done.values():
         assert max(counts) < 2 * min(counts), done
+
+
+def test_branches_that_are_there_cost_no_query_each(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    queries = 0
+
+    def counted(run: Callable[..., Any]) -> Callable[..., Any]:
+        def count(*arguments: Any) -> Any:
+            nonlocal queries
+            queries += 1
+            return run(*arguments)
+
+        return count
+
+    monkeypatch.setattr(Database, "find_row", counted(Database.find_row))
+    monkeypatch.setattr(Database, "load_rows", counted(Database.load_rows))
+    commit_files(work.repository, {"a": b"a"})
+    costs = []
+    for more in (10, 500):
+        head = work.head()
+        with work.repository.transaction() as transaction:
+            for number in range(more):
+                transaction.set_ref(f"heads/b{number:03}", head)
+        work.push(all_branches=True)
+        queries = 0
+        work.push(all_branches=True)
+        costs.append(queries)
+    assert costs[0] == costs[1], costs
 
 
 @pytest.mark.parametrize("size", [100, 150_000])

@@ -55,13 +55,11 @@ class NewObjects:
         max_commits: int = sys.maxsize,
     ) -> None:
         haves = list(haves)
-        oldest: deque[Node] = deque()
-        self._later = 0
+        oldest: deque[Node] = deque(maxlen=max_commits)
+        count = 0
         for node in iter_commits(graph, wants, haves):
-            if len(oldest) == max_commits:
-                oldest.pop()
-                self._later += 1
             oldest.appendleft(node)
+            count += 1
         nodes = list(oldest)
         collector = Collector(
             load, load_many or (lambda kind, ids: ((one, load(kind, one), None, None) for one in ids))
@@ -72,6 +70,7 @@ class NewObjects:
         self.steps: list[Step] = []
         self.cut_at: list[bytes] = []
         self._nodes = nodes
+        self._is_part = count > len(nodes)
         self._step_objects = step_objects
         self._max_objects = max_objects
         self._collector = collector
@@ -88,7 +87,7 @@ class NewObjects:
         if large and done < len(self.commits):
             self.steps.append(at)
         left = len(self.commits) - done
-        if (self._later and not left) or (left and at.metadata + at.blobs >= self._max_objects):
+        if (self._is_part and not left) or (left and at.metadata + at.blobs >= self._max_objects):
             self._cut(done)
         return True
 

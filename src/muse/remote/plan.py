@@ -41,13 +41,14 @@ class Plan:
         had: set[Key],
         steps: Sequence[Step] = (),
         find_more: Callable[[], bool] | None = None,
+        cut_at: Sequence[bytes] = (),
     ) -> None:
         self.blobs = blobs
         self.metadata = metadata
         self.commits = commits
         self.had = had
         self.steps = steps
-        self.cut_at: Sequence[bytes] = ()
+        self.cut_at = cut_at
         self._find_more = find_more
 
     def find_more(self) -> bool:
@@ -66,19 +67,6 @@ class Plan:
     def find_all(self) -> None:
         while self.find_more():
             pass
-
-    def with_rest(
-        self,
-        blobs: list[bytes],
-        metadata: list[Key],
-        commits: list[Key],
-        had: set[Key],
-        steps: Sequence[Step] = (),
-    ) -> Plan:
-        """Return a plan of less, after `find_all`."""
-        rest = Plan(blobs, metadata, commits, had, steps)
-        rest.cut_at = self.cut_at
-        return rest
 
     @property
     def is_whole(self) -> bool:
@@ -197,7 +185,7 @@ def remove_recorded(hub: HubClient, path: str, plan: Plan, *, only_blobs: bool =
     blobs = _find_missing(hub, path, Kind.BLOB, plan.blobs, had)
     if only_blobs:
         steps = [step._replace(blobs=n) for step, n in zip(plan.steps, _recount(plan, blobs), strict=True)]
-        return plan.with_rest(blobs, plan.metadata, plan.commits, had, steps)
+        return Plan(blobs, plan.metadata, plan.commits, had, steps, cut_at=plan.cut_at)
     kept: list[list[Key]] = []
     for keys in (plan.metadata, plan.commits):
         missing: set[Key] = set()
@@ -205,7 +193,7 @@ def remove_recorded(hub: HubClient, path: str, plan: Plan, *, only_blobs: bool =
             ids = [object_id for other, object_id in keys if other is kind]
             missing.update((kind, object_id) for object_id in _find_missing(hub, path, kind, ids, had))
         kept.append([key for key in keys if key in missing])
-    return plan.with_rest(blobs, kept[0], kept[1], had)
+    return Plan(blobs, kept[0], kept[1], had, cut_at=plan.cut_at)
 
 
 def _recount(plan: Plan, kept: list[bytes]) -> Iterator[int]:

@@ -96,7 +96,7 @@ class _Push:
         self._progress = progress
         self._watch = Stopwatch()
         self._watch.switch("plan")
-        self._refs = RemoteRefs(repository, remote, hub, options)
+        self._refs = RemoteRefs(repository, remote, hub, options, wishes)
         self._path = self._refs.path
         self._careful = False
         """Ask the hub what it has of every object, because what is known of it may not be all, or not be

@@ -59,8 +59,9 @@ def load_tracking_targets(repository: Repository, remote: str) -> list[Ref]:
 
 def find_tracking_refs(repository: Repository, remote: str, names: Iterable[str]) -> dict[str, Ref]:
     """Return those of the remote's refs with these names there that were seen."""
-    found = ((name, repository.refs.get(tracking_prefix(remote) + name)) for name in names)
-    return {name: Ref(ref.target, ref.kind) for name, ref in found if ref is not None}
+    prefix = tracking_prefix(remote)
+    found = repository.refs.find_many([prefix + name for name in names])
+    return {name.removeprefix(prefix): Ref(ref.target, ref.kind) for name, ref in found.items()}
 
 
 def save_tracking_refs(

@@ -45,12 +45,21 @@ class RemoteRefs:
     only where all are needed. `create` is set when the repository is to be made.
     """
 
-    def __init__(self, repository: Repository, remote: str, hub: HubClient, options: PushOptions) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        remote: str,
+        hub: HubClient,
+        options: PushOptions,
+        wishes: Sequence[Wish],
+    ) -> None:
         self._repository = repository
         self._remote = remote
         self._hub = hub
         self._options = options
         self.path = get_remote_url(repository, remote).path
+        self._seen = find_tracking_refs(repository, remote, [wish.name for wish in wishes])
+        """Those wished for, as last seen."""
         self._listed: dict[str, Ref] | None = None
         """All of them, once the hub has listed them."""
         self._news: dict[str, Ref | None] = {}
@@ -61,11 +70,10 @@ class RemoteRefs:
     # ---- knowing
 
     def find(self, name: str) -> Ref | None:
+        """Return what is known of a ref that is wished for, or that the hub spoke of."""
         if name in self._news:
             return self._news[name]
-        if self._listed is not None:
-            return self._listed.get(name)
-        return find_tracking_refs(self._repository, self._remote, [name]).get(name)
+        return (self._seen if self._listed is None else self._listed).get(name)
 
     def has_any(self) -> bool:
         if self._listed is None:

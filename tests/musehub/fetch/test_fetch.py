@@ -2,105 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 from collections.abc import Callable
 
 import pytest
-import sqlalchemy as sa
-from tests.musehub.hub import Answer, History, Remote, RunningHub
+from tests.musehub.fetch.receiver import Objects, Receiver, reachable
+from tests.musehub.hub import History, Remote, RunningHub
 
 from muse.errors import MuseError
 from muse.history.edit import edit_tree
 from muse.objects.chunks import Chunk, build_chunk_list
 from muse.objects.ids import Kind, hash_bytes
-from muse.objects.references import iter_references
 from muse.objects.tree import CHUNKED_FILE, Entry
-from muse.packs.pack import verify_pack
-from muse.packs.record import decode_object
-from muse.wire.fetch import parse_fetch_header, parse_pack_addresses
-from muse.wire.frames import BLOBS, COMMITS, END, ERROR, HEADER, PACKS, TREES, decode_error, encode_frame
+from muse.wire.fetch import parse_pack_addresses
+from muse.wire.frames import PACKS
 from muse.wire.push import Create, RefUpdate
-from muse.wire.refs import Ref
-from muse.wire.stream import parse_end
-from musehub.db.instants import utc_now
-from musehub.db.refs import replace_refs
-from musehub.db.tables import blobs, packs, records, repositories, users
-
-Objects = dict[tuple[Kind, bytes], bytes]
-RECORD_FRAMES = {BLOBS, TREES, COMMITS}
-
-
-class Receiver:
-    """Takes answers as a client must: resolves bases, hashes everything, refuses what is out of order."""
-
-    def __init__(self, remote: Remote, known: Objects | None = None) -> None:
-        self.remote = remote
-        self.objects: Objects = dict(known or {})
-        self.received: Objects = {}
-        self.packs = 0
-
-    def take(self, answer: Answer) -> Receiver:
-        if answer.status != 200:
-            raise answer.error()
-        frames = answer.frames()
-        if frames[-1].type == ERROR:
-            raise decode_error(frames[-1])
-        assert frames[0].type == HEADER
-        parse_fetch_header(frames[0].json())
-        end = parse_end(frames[-1].json())
-        assert frames[-1].type == END
-        sent = b"".join(encode_frame(frame.type, frame.payload) for frame in frames[:-1])
-        assert end.sha256 == hashlib.sha256(sent).digest()
-        counts: dict[str, int] = {}
-        stage = 0
-        for frame in frames[1:-1]:
-            order = {PACKS: 0, BLOBS: 1, TREES: 2, COMMITS: 3}.get(frame.type, stage)
-            assert order >= stage
-            stage = order
-            if frame.type == PACKS:
-                for address in parse_pack_addresses(frame.json()):
-                    self._download(address.request.url, address.digest, address.objects)
-                    counts["U"] = counts.get("U", 0) + 1
-            elif frame.type in RECORD_FRAMES:
-                for record in frame.records():
-                    kind = Kind(record.kind)
-                    base = self.objects[kind, record.base] if record.base is not None else None
-                    self._add(kind, decode_object(record, base))
-                    name = frame.type.decode()
-                    counts[name] = counts.get(name, 0) + 1
-        assert counts == end.counts
-        return self
-
-    def _download(self, url: str, digest: bytes, count: int) -> None:
-        pack = self.remote.user.request("GET", url).body
-        assert hashlib.sha256(pack).digest() == digest
-        self.packs += 1
-        found = verify_pack(
-            memoryview(pack),
-            lambda kind, object_id: self.objects[kind, object_id],
-            visit=lambda kind, _object_id, data: self._add(kind, data),
-        )
-        assert len(found) == count
-
-    def _add(self, kind: Kind, data: bytes) -> None:
-        if kind is not Kind.BLOB:
-            for reference in iter_references(kind, data):
-                assert reference in self.objects, "an object arrived before what it names"
-        self.objects[kind, hash_bytes(data)] = self.received[kind, hash_bytes(data)] = data
-
-
-def reachable(history: History, *commits: bytes, kind: Kind = Kind.COMMIT) -> Objects:
-    found: Objects = {}
-    todo = [(kind, commit) for commit in commits]
-    while todo:
-        key = todo.pop()
-        if key not in found:
-            found[key] = history.objects[key]
-            if key[0] is not Kind.BLOB:
-                todo += iter_references(key[0], found[key])
-    return found
+from musehub.db.tables import blobs, packs, records
 
 
 def fetched(remote: Remote, known: Objects | None = None, **request: object) -> Receiver:
@@ -361,50 +279,3 @@ def test_any_history_arrives_whole_whatever_is_had(start_hub: Callable[..., Runn
         commits_sent = {key for key in receiver.received if key[0] is Kind.COMMIT}
         assert commits_sent == {key for key in lacking if key[0] is Kind.COMMIT}
         assert receiver.received.keys() <= wanted.keys()
-
-
-async def add_refs(hub: RunningHub, owner: str, more: dict[str, Ref | None]) -> None:
-    """Give the only repository of a user refs that nobody pushed."""
-    query = sa.select(repositories.c.id).join(users).where(users.c.name == owner)
-    async with hub.database.transaction("add refs") as conn:
-        await replace_refs(conn, (await conn.execute(query)).scalar_one(), more, utc_now())
-
-
-def test_a_fetch_of_one_branch_costs_the_same_however_many_there_are(hub: RunningHub) -> None:
-    lengths = set()
-    for count in (10, 20_000):
-        user = hub.user(f"u{count:05}")
-        remote = user.repository("notes")
-        history = History()
-        old = history.commit_files({"a": b"1"})
-        remote.push_main(history, old)
-        new = history.commit_files({"b": b"2"}, old)
-        remote.push_main(history, new, old)
-        hub.call(add_refs(hub, user.name, {f"heads/b{number}": Ref(old) for number in range(count)}))
-        answer = remote.fetch(["heads/main"], [old], all_refs=False)
-        assert set(answer.frames()[0].json()["refs"]) == {"heads/main"}
-        assert set(Receiver(remote, reachable(history, old)).take(answer).received) == set(
-            reachable(history, new)
-        ) - set(reachable(history, old))
-        lengths.add(len(answer.body))
-        everything = remote.fetch(["heads/main"], [old]).frames()[0].json()["refs"]
-        assert len(everything) == count + 1
-    assert len(lengths) == 1
-
-
-def test_refs_not_asked_for_are_not_told(ada: Remote) -> None:
-    history = History()
-    commit = history.commit_files({"a": b"1"})
-    tag = history.tag("v1", commit)
-    updates = [RefUpdate("heads/main", None, commit), RefUpdate("tags/v1", None, tag, Kind.TAG)]
-    ada.push(history, updates)
-
-    def told(*wants: str) -> list[str]:
-        return list(ada.fetch(list(wants), all_refs=False).frames()[0].json()["refs"])
-
-    assert told("tags/v1") == ["tags/v1"]
-    assert told(commit.hex()) == []
-    assert told(commit.hex(), "heads/main", "heads/main") == ["heads/main"]
-    assert ada.fetch(["heads/none"], all_refs=False).error().code == "unknown-revision"
-    whole = ada.fetch(None, all_refs=False).frames()[0].json()["refs"]
-    assert list(whole) == ["heads/main", "tags/v1"]
