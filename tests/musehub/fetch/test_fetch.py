@@ -25,11 +25,6 @@ def fetched(remote: Remote, known: Objects | None = None, **request: object) -> 
     return Receiver(remote, known).take(remote.fetch(**request))  # type: ignore[arg-type]
 
 
-@pytest.fixture
-def ada(hub: RunningHub) -> Remote:
-    return hub.user("ada").repository("notes")
-
-
 def test_a_clone_brings_everything_reachable_and_nothing_else(ada: Remote) -> None:
     history = History()
     first = history.commit_files({"a": b"1" * 100, "d/e/f": b"2", "d/g": b"3"})
